@@ -1,0 +1,5 @@
+#!/usr/bin/env bash
+# ValidateService
+set -euo pipefail
+
+systemctl is-active rsyslog.service

@@ -1,0 +1,1 @@
+"""The engine and what it stands on: standard library and anyio only."""

@@ -1,0 +1,53 @@
+"""What a run is told from outside: start nothing new, stop what runs, leave."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import anyio
+
+
+class OnCancel(StrEnum):
+    """What a cancel does, beside that nothing new starts."""
+
+    WAIT = "wait"
+    """Watch what runs to its end."""
+    STOP = "stop"
+    """Stop our deployments."""
+    DETACH = "detach"
+    """Leave them running."""
+
+
+class Control:
+    """Three doors that only ever close; whoever needs to know waits for them."""
+
+    def __init__(self) -> None:
+        self.closing = anyio.Event()
+        """Nothing new starts."""
+        self.stopping = anyio.Event()
+        """What runs is to be stopped."""
+        self.leaving = anyio.Event()
+        """We go, and leave running what runs."""
+        self.leave_reason = ""
+
+    @property
+    def is_closed(self) -> bool:
+        return self.closing.is_set()
+
+    def close(self) -> None:
+        self.closing.set()
+
+    def request(self, mode: OnCancel, reason: str) -> None:
+        self.close()
+        match mode:
+            case OnCancel.WAIT:
+                pass
+            case OnCancel.STOP:
+                self.stopping.set()
+            case OnCancel.DETACH:
+                self.leave(reason)
+
+    def leave(self, reason: str) -> None:
+        self.close()
+        self.leave_reason = self.leave_reason or reason
+        self.leaving.set()

@@ -1,0 +1,232 @@
+"""The engine: runs a plan. The main flow stands here, readable from `Engine.run` downwards."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import anyio
+
+from orchestrator.core import events as ev
+from orchestrator.core.bundles import Bundles, BundlesClosedError
+from orchestrator.core.control import Control, OnCancel
+from orchestrator.core.errors import BundleError, CallError
+from orchestrator.core.model import Concurrency, Location, Outcome, Policy, TargetState
+from orchestrator.core.plan import Plan, Step
+from orchestrator.core.ports import Artifact, Artifacts
+from orchestrator.core.recorder import Recorder
+from orchestrator.core.region import Region
+from orchestrator.core.result import exit_code_of
+from orchestrator.core.schedule import Schedule, Verdict
+from orchestrator.core.slots import Slots
+from orchestrator.core.starter import Start, Starter
+from orchestrator.core.state import FAILURES, TargetRun, outcome_of
+from orchestrator.core.timing import Timing
+from orchestrator.core.token import run_token
+from orchestrator.core.watcher import Watcher
+
+FLUSH_EVERY = 1.0
+"""Seconds after which events are durable even if no step waits for it: others read the journal while we run."""
+
+CREATE_GRACE = 5.0
+"""Seconds that a CreateDeployment under way is given when we leave: better an id than a riddle."""
+
+
+class Engine:
+    """One run of one plan; the state that the recorder holds says how far it has come already."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        recorder: Recorder,
+        regions: Mapping[Location, Region],
+        artifacts: Artifacts,
+        policy: Policy,
+        concurrency: Concurrency,
+        timing: Timing,
+    ) -> None:
+        self._recorder = recorder
+        self._state = recorder.state
+        self._regions = regions
+        self._policy = policy
+        self._control = Control()
+        self._numbers = {step.target.id: number for number, step in enumerate(plan.steps, start=1)}
+        self._schedule = Schedule(plan.steps, recorder.state)
+        self._slots = Slots(concurrency)
+        self._bundles = Bundles(
+            [step.target for step in self._schedule.to_start()],
+            artifacts=artifacts,
+            codedeploys={location: region.codedeploy for location, region in regions.items()},
+            record=recorder.record,
+            uploads=concurrency.uploads,
+        )
+        self._starter = Starter(recorder, self._control, policy=policy, timing=timing)
+        self._watcher = Watcher(recorder, self._control, timing=timing)
+
+    async def run(self) -> None:
+        """Runs the plan to its end, or until told to leave; how it went is in the recorder's state.
+
+        Raises `StateError` when the journal can't be written: nothing goes on without it.
+        """
+        async with anyio.create_task_group() as services:
+            for region in self._regions.values():
+                services.start_soon(region.poller.run)
+            services.start_soon(self._flush_regularly)
+            await self._deploy_all()
+            services.cancel_scope.cancel()
+        self._conclude()
+        with anyio.CancelScope(shield=True):
+            await self._recorder.commit()
+
+    def cancel(self, mode: OnCancel, *, reason: str, signal: int | None = None) -> None:
+        """Starts nothing new, and does with what runs as the mode says."""
+        self._recorder.record(ev.CancelRequested(mode=str(mode), reason=reason, signal=signal))
+        self._control.request(mode, reason)
+
+    def leave(self, reason: str) -> None:
+        """Goes, and leaves running what runs."""
+        self._control.leave(reason)
+
+    # --- all targets -------------------------------------------------------------------------------------------------
+
+    async def _deploy_all(self) -> None:
+        async with anyio.create_task_group() as helpers:
+            helpers.start_soon(self._close_when_told)
+            helpers.start_soon(self._bundles.run)
+            async with anyio.create_task_group() as targets:
+                helpers.start_soon(self._leave_when_told, targets.cancel_scope)
+                for step in self._schedule.unfinished():
+                    targets.start_soon(self._run_target, step)
+            helpers.cancel_scope.cancel()
+
+    async def _close_when_told(self) -> None:
+        await self._control.closing.wait()
+        self._bundles.close()
+        self._slots.close()
+        self._schedule.close()
+
+    async def _leave_when_told(self, targets: anyio.CancelScope) -> None:
+        await self._control.leaving.wait()
+        with anyio.move_on_after(CREATE_GRACE):
+            await self._starter.settled()
+        targets.cancel()
+
+    async def _flush_regularly(self) -> None:
+        while True:
+            await anyio.sleep(FLUSH_EVERY)
+            await self._recorder.commit()
+
+    def _conclude(self) -> None:
+        if self._control.leaving.is_set():
+            running = tuple(target.deployment_id or "" for target in self._state.targets.values() if target.is_live)
+            unfinished = any(not target.state.is_final for target in self._state.targets.values())
+            if unfinished:
+                self._recorder.record(ev.RunDetached(reason=self._control.leave_reason, running=running))
+        outcome = outcome_of(self._state)
+        if outcome is not Outcome.RUNNING:
+            self._recorder.record(ev.RunFinished(outcome=outcome, exit_code=int(exit_code_of(self._state))))
+
+    # --- one target --------------------------------------------------------------------------------------------------
+
+    async def _run_target(self, step: Step) -> None:
+        """From waiting to the verdict. A fault of ours or of AWS's ends this target alone."""
+        try:
+            verdict = await self._deploy_target(step)
+        except BundlesClosedError:
+            verdict = self._closed()
+        except (CallError, BundleError, OSError) as error:
+            verdict = self._errored(step, error)
+        self._recorder.record(
+            ev.TargetFinished(
+                target=step.target.id, state=verdict.state, reason=verdict.reason, blocked_by=verdict.blocked_by
+            )
+        )
+        self._schedule.finished(step)
+        self._count_failure(step, verdict)
+
+    async def _deploy_target(self, step: Step) -> Verdict:
+        known = self._state.targets[step.target.id]
+        region = self._regions[step.target.location]
+        if known.rollback_deployment_id is not None:  # a resumed run
+            before = Verdict(TargetState.FAILED, known.error_message)
+            return await self._watcher.follow_rollback(step, known.rollback_deployment_id, region, before)
+        if known.deployment_id is not None:  # a resumed run
+            return await self._watch(step, known, known.deployment_id, region)
+        if known.intent is None:
+            verdict = await self._wait_for_needs(step)
+            if verdict is not None:
+                return verdict
+        artifact = await self._bundles.get(step.target)
+        needs_met = anyio.current_time()
+        async with self._slots.hold(step.target):
+            began = await self._start(step, known, artifact, region, waited=anyio.current_time() - needs_met)
+            return began if isinstance(began, Verdict) else await self._watch(step, known, began, region)
+
+    async def _wait_for_needs(self, step: Step) -> Verdict | None:
+        """None when the target may start."""
+        await self._schedule.wait(step)
+        blocked = self._schedule.blocked(step)
+        if blocked is not None:
+            return blocked
+        if step.action == "unchanged":
+            return Verdict(TargetState.UNCHANGED, step.reason)
+        return self._closed() if self._control.is_closed else None
+
+    async def _start(
+        self, step: Step, known: TargetRun, artifact: Artifact, region: Region, *, waited: float
+    ) -> str | Verdict:
+        """The deployment's id, or the verdict where none came to be."""
+        intended_at = known.intended_at if known.intent is not None else None
+        if self._control.is_closed and intended_at is None:
+            return self._closed()
+        self._recorder.record(ev.TargetReady(target=step.target.id, waited=waited))
+        start = Start(
+            step=step,
+            revision=artifact.revision,
+            token=run_token(self._recorder.run, self._numbers[step.target.id]),
+            region=region,
+            deadline=anyio.current_time() + step.timeout,
+        )
+        began = await self._starter.start(start, intended_at)
+        return self._closed() if began is None else began
+
+    async def _watch(self, step: Step, known: TargetRun, deployment_id: str, region: Region) -> Verdict:
+        since = known.deployment_started_at
+        spent = 0.0 if since is None else self._recorder.clock() - since
+        return await self._watcher.watch(step, deployment_id, region, remaining=max(0.0, step.timeout - spent))
+
+    # --- verdicts of our own -----------------------------------------------------------------------------------------
+
+    def _closed(self) -> Verdict:
+        """Of a target that didn't start because nothing starts any more."""
+        if self._state.cancelled is not None:
+            return Verdict(TargetState.CANCELLED, self._state.closed_reason)
+        return Verdict(TargetState.SKIPPED, self._state.closed_reason)
+
+    def _errored(self, step: Step, error: Exception) -> Verdict:
+        known = self._state.targets[step.target.id]
+        reason = str(error)
+        if known.deployment_id is not None and not known.deployment_ended:
+            reason = f"{reason}; still running: {known.deployment_id}"
+        elif known.intent is not None:
+            reason = f"{reason}; a deployment may have been started"
+        return Verdict(TargetState.ERRORED, reason)
+
+    def _count_failure(self, step: Step, verdict: Verdict) -> None:
+        if verdict.state not in FAILURES or self._control.is_closed:
+            return
+        failures = sum(1 for target in self._state.targets.values() if target.state in FAILURES)
+        limit = self._policy.max_failures
+        if self._policy.on_failure == "stop":
+            reason = f"the run stopped because {step.target.id} {_ended(verdict.state)} (on_failure: stop)"
+        elif limit is not None and failures >= limit:
+            reason = f"the run stopped after {failures} failures (max_failures)"
+        else:
+            return
+        self._recorder.record(ev.FailureLimitReached(reason=reason))
+        self._control.close()
+
+
+def _ended(state: TargetState) -> str:
+    words = {TargetState.TIMED_OUT: "timed out", TargetState.ROLLED_BACK: "was rolled back"}
+    return words.get(state, "was stopped" if state is TargetState.STOPPED else str(state))

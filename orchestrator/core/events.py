@@ -1,0 +1,395 @@
+"""What happened, as frozen values; and how they stand in a journal.
+
+An event's `type` is its class name in snake case. A reader ignores fields and types that it doesn't know, so both may
+be added without a new format version; `FORMAT_VERSION` rises only when an old reader would be misled.
+Times inside events are epoch seconds (UTC); durations are seconds.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+from orchestrator.core.model import Outcome, TargetState
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Event:
+    """Something that happened in a run."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TargetEvent(Event):
+    """Something that happened to one target (`application/deployment_group`)."""
+
+    target: str
+
+
+# --- the run ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunStarted(Event):
+    """The first event: all that a later process needs to go on with the run."""
+
+    release: str
+    environment: str
+    manifest: str
+    """The manifest's path as the user gave it."""
+    manifest_digest: str
+    targets: tuple[Mapping[str, Any], ...]
+    """Each target as `core.plan.target_to_dict` writes it, in the plan's order."""
+    policy: Mapping[str, Any]
+    concurrency: Mapping[str, Any]
+    version: str
+    """The orchestrator's."""
+    host: str
+    pid: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunResumed(Event):
+    version: str
+    host: str
+    pid: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CancelRequested(Event):
+    """Nothing new starts from here on."""
+
+    mode: str
+    """wait, stop or detach."""
+    reason: str
+    signal: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FailureLimitReached(Event):
+    """`on_failure: stop` or `max_failures`: nothing new starts from here on."""
+
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunDetached(Event):
+    """We leave while deployments run on."""
+
+    reason: str
+    running: tuple[str, ...]
+    """Ids of the deployments that were left running."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunFinished(Event):
+    outcome: Outcome
+    exit_code: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WarningRaised(Event):
+    """Worth a line for people; changes no state."""
+
+    message: str
+    target: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ApiThrottled(Event):
+    """CodeDeploy asked us to slow down; the budget was cut to `rate` calls a second."""
+
+    service: str
+    operation: str
+    region: str
+    rate: float
+
+
+# --- bundles ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UploadStarted(Event):
+    """The bundle of these targets is being made ready: digested, packed, uploaded."""
+
+    application: str
+    region: str
+    targets: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BundlePacked(Event):
+    application: str
+    digest: str
+    bytes: int
+    entries: int
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BundleUploaded(Event):
+    application: str
+    region: str
+    bucket: str
+    key: str
+    digest: str
+    bytes: int
+    seconds: float
+    skipped: bool = False
+    """The bucket had it already."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RevisionPinned(Event):
+    """The exact revision of these targets is known, and registered."""
+
+    application: str
+    region: str
+    targets: tuple[str, ...]
+    revision: Mapping[str, Any]
+    """As CodeDeploy's RevisionLocation."""
+    digest: str | None = None
+
+
+# --- a target --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TargetBlocked(TargetEvent):
+    """Waits for something outside the run."""
+
+    reason: str
+    deployment_id: str | None = None
+    """The foreign deployment that it waits for."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TargetReady(TargetEvent):
+    """Its needs are met and it has its slots; `waited` is the time since its needs were met."""
+
+    waited: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeploymentIntended(TargetEvent):
+    """CreateDeployment is about to be sent. Durable before the call; without an answer it has to be looked up."""
+
+    token: str
+    attempt: int
+    application_name: str
+    deployment_group_name: str
+    region: str
+    role_arn: str | None
+    revision: Mapping[str, Any]
+    previous_deployment_id: str | None = None
+    """The group's last successful deployment as it stood before."""
+    previous_revision: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeploymentRefused(TargetEvent):
+    """CreateDeployment was answered with a definite no: the intent is closed, nothing was started."""
+
+    token: str
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeploymentStarted(TargetEvent):
+    token: str
+    deployment_id: str
+    adopted: bool = False
+    """The answer was lost, and the deployment was found by its token."""
+    timeout: float | None = None
+    """Seconds that it has."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeploymentProgressed(TargetEvent):
+    deployment_id: str
+    status: str
+    overview: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StopRequested(TargetEvent):
+    """StopDeployment was called."""
+
+    deployment_id: str
+    reason: str
+    accepted: bool
+    message: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeploymentEnded(TargetEvent):
+    deployment_id: str
+    status: str
+    error_code: str | None = None
+    error_message: str | None = None
+    completed_at: float | None = None
+    """By CodeDeploy's clock."""
+    lag: float | None = None
+    """Seconds from then until we saw it; None where the service gave no time."""
+    seconds: float | None = None
+    """From its creation to its end, by CodeDeploy's clock."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeploymentDiagnosed(TargetEvent):
+    """Which script on which instance failed."""
+
+    deployment_id: str
+    instances: tuple[Mapping[str, Any], ...]
+    """`InstanceFailure` each: instance, status, lifecycle_event, script, error_code, message, log_tail."""
+    failed: int
+    """How many failed in all; `instances` may hold only the first."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RollbackStarted(TargetEvent):
+    """CodeDeploy rolls the deployment back by one of its own."""
+
+    deployment_id: str
+    rollback_deployment_id: str
+    message: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RollbackEnded(TargetEvent):
+    rollback_deployment_id: str
+    status: str
+    error_message: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TargetFinished(TargetEvent):
+    state: TargetState
+    reason: str | None = None
+    blocked_by: tuple[str, ...] = ()
+
+
+# --- records ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UnknownEvent(Event):
+    """An event of a newer version; kept, so that `seq` has no gaps, and otherwise ignored."""
+
+    type: str
+    fields: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """An event with its place in the run."""
+
+    seq: int
+    """From 1, no gaps."""
+    ts: float
+    """Epoch seconds."""
+    run: str
+    event: Event
+
+    def to_json(self) -> str:
+        """One line, without the line feed."""
+        return json.dumps(self.to_dict(), separators=(",", ":"), ensure_ascii=True, default=_jsonable)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "v": FORMAT_VERSION,
+            "seq": self.seq,
+            "ts": format_time(self.ts),
+            "run": self.run,
+            "type": event_type(type(self.event)),
+            **_fields(self.event),
+        }
+
+
+def record_from_dict(data: Mapping[str, Any]) -> Record:
+    """Reads what `Record.to_dict` wrote. Raises ValueError when it is no record, or one of a newer format."""
+    try:
+        version, seq, ts, run, kind = (data[name] for name in ("v", "seq", "ts", "run", "type"))
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"not a journal record: {error} is missing") from None
+    if version != FORMAT_VERSION:
+        raise ValueError(f"format version {version!r}; this orchestrator reads version {FORMAT_VERSION}")
+    fields = {name: value for name, value in data.items() if name not in {"v", "seq", "ts", "run", "type"}}
+    return Record(seq=int(seq), ts=parse_time(ts), run=str(run), event=_event_from(str(kind), fields))
+
+
+def event_type(cls: type[Event]) -> str:
+    """`BundleUploaded` -> `bundle_uploaded`."""
+    return _snake(str(cls.__name__))
+
+
+@cache
+def _snake(name: str) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
+
+
+def _concrete(cls: type[Event]) -> list[type[Event]]:
+    return [leaf for child in cls.__subclasses__() for leaf in ([child, *_concrete(child)])]
+
+
+@cache
+def _event_classes() -> Mapping[str, type[Event]]:
+    abstract: tuple[type[Event], ...] = (TargetEvent, UnknownEvent)
+    return {event_type(cls): cls for cls in _concrete(Event) if cls not in abstract}
+
+
+@cache
+def _field_names() -> Mapping[type, tuple[str, ...]]:
+    return {cls: tuple(field.name for field in dataclasses.fields(cls)) for cls in _event_classes().values()}
+
+
+def _fields(event: Event) -> dict[str, Any]:
+    if isinstance(event, UnknownEvent):
+        return dict(event.fields)
+    return {name: getattr(event, name) for name in _field_names()[type(event)]}
+
+
+def _event_from(kind: str, fields: Mapping[str, Any]) -> Event:
+    cls = _event_classes().get(kind)
+    if cls is None:
+        return UnknownEvent(type=kind, fields=dict(fields) | {"type": kind})
+    known = {name: _read(cls, name, fields[name]) for name in _field_names()[cls] if name in fields}
+    try:
+        return cls(**known)
+    except TypeError as error:
+        raise ValueError(f"a {kind} event is incomplete: {error}") from None
+
+
+def _read(cls: type[Event], name: str, value: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(value)
+    if cls is TargetFinished and name == "state":
+        return TargetState(value)
+    if cls is RunFinished and name == "outcome":
+        return Outcome(value)
+    return value
+
+
+def _jsonable(value: object) -> Any:
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"{type(value).__name__} has no place in an event")
+
+
+def format_time(seconds: float) -> str:
+    """Epoch seconds as RFC 3339 in UTC, with milliseconds."""
+    moment = datetime.fromtimestamp(seconds, UTC)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+
+
+def parse_time(text: str) -> float:
+    """The inverse of `format_time`."""
+    return datetime.fromisoformat(text).timestamp()

@@ -1,0 +1,161 @@
+"""The plan: which targets, in which order, with what; and how a target stands in a journal."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Literal
+
+from orchestrator.core.errors import UsageError
+from orchestrator.core.model import (
+    AppSpecRevision,
+    BundleSource,
+    DeploymentSettings,
+    GitHubRevision,
+    Location,
+    Revision,
+    RevisionSource,
+    S3Revision,
+    Target,
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Step:
+    """What the run will do with one target."""
+
+    target: Target
+    action: Literal["deploy", "unchanged"] = "deploy"
+    current: Revision | None = None
+    """What stands there now: the revision of the group's last successful deployment, where it is known."""
+    current_deployment_id: str | None = None
+    wanted: str = ""
+    """The new revision in one short phrase."""
+    digest: str | None = None
+    timeout: float = 3600.0
+    """Seconds from the start of the deployment."""
+    reason: str = ""
+    """Why it is deployed, or why not."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    release: str
+    environment: str
+    manifest: str
+    manifest_digest: str
+    steps: tuple[Step, ...]
+    """In an order that respects needs and after."""
+
+    @property
+    def changes(self) -> tuple[Step, ...]:
+        return tuple(step for step in self.steps if step.action == "deploy")
+
+
+def order(targets: Sequence[Target]) -> tuple[Target, ...]:
+    """The targets so that each stands behind what it needs or comes after; otherwise as they were.
+
+    Edges to targets that aren't among them are left out. A cycle is an error that names it edge by edge.
+    """
+    place = {target.id: index for index, target in enumerate(targets)}
+    waits = {target.id: {name for name in (*target.needs, *target.after) if name in place} for target in targets}
+    dependents: dict[str, list[str]] = {target.id: [] for target in targets}
+    for target in targets:
+        for name in waits[target.id]:
+            dependents[name].append(target.id)
+    open_edges = {name: len(before) for name, before in waits.items()}
+    ready = [place[name] for name, count in open_edges.items() if count == 0]
+    heapq.heapify(ready)
+    ordered: list[Target] = []
+    while ready:
+        target = targets[heapq.heappop(ready)]
+        ordered.append(target)
+        for name in dependents[target.id]:
+            open_edges[name] -= 1
+            if open_edges[name] == 0:
+                heapq.heappush(ready, place[name])
+    if len(ordered) < len(targets):
+        stuck = [target for target in targets if open_edges[target.id] > 0]
+        raise UsageError("these wait for each other: " + _name_cycle(stuck), hint="take one of these edges out")
+    return tuple(ordered)
+
+
+def _name_cycle(stuck: Sequence[Target]) -> str:
+    """Every stuck target waits for a stuck one, so following the edges must come back to one that was seen."""
+    by_id = {target.id: target for target in stuck}
+    path: list[str] = []
+    here = stuck[0].id
+    while here not in path:
+        path.append(here)
+        target = by_id[here]
+        here = next(name for name in (*target.needs, *target.after) if name in by_id)
+    cycle = [*path[path.index(here) :], here]
+    return ", ".join(
+        f"{one} {'needs' if other in by_id[one].needs else 'comes after'} {other}" for one, other in pairwise(cycle)
+    )
+
+
+def depth(targets: Iterable[Target]) -> dict[str, int]:
+    """How many steps each target (in plan order) has to wait at least; roots have 0."""
+    depths: dict[str, int] = {}
+    for target in targets:
+        before = [depths[name] for name in (*target.needs, *target.after) if name in depths]
+        depths[target.id] = 1 + max(before, default=-1)
+    return depths
+
+
+# --- a target as JSON ------------------------------------------------------------------------------------------------
+
+_SOURCES: Mapping[str, type[RevisionSource]] = {
+    "source": BundleSource,
+    "s3": S3Revision,
+    "github": GitHubRevision,
+    "appspec": AppSpecRevision,
+}
+
+
+def step_to_dict(step: Step) -> dict[str, Any]:
+    """The step's target and digest for the journal: all that a resume needs."""
+    return {**target_to_dict(step.target), "digest": step.digest, "action": step.action, "deadline": step.timeout}
+
+
+def target_to_dict(target: Target) -> dict[str, Any]:
+    """JSON-ready; `target_from_dict` reads it back."""
+    data = _plain(target)
+    kind = next(name for name, cls in _SOURCES.items() if type(target.source) is cls)
+    return {**data, "source": {"kind": kind, **data["source"]}}
+
+
+def target_from_dict(data: Mapping[str, Any]) -> Target:
+    source = dict(data["source"])
+    cls = _SOURCES[source.pop("kind")]
+    if cls is BundleSource:
+        source |= {"path": Path(source["path"]), "ignore": tuple(source["ignore"])}
+    settings = dict(data["settings"])
+    if settings["auto_rollback"] is not None:
+        settings["auto_rollback"] = tuple(settings["auto_rollback"])
+    known = {field.name: data[field.name] for field in fields(Target) if field.name in data}
+    return Target(
+        **known
+        | {
+            "source": cls(**source),
+            "settings": DeploymentSettings(**settings),
+            "location": Location(**data["location"]),
+            "needs": tuple(data["needs"]),
+            "after": tuple(data["after"]),
+        }
+    )
+
+
+def _plain(value: Any) -> Any:
+    """Dataclasses as mappings, tuples as lists, paths as text."""
+    if hasattr(value, "__dataclass_fields__"):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value

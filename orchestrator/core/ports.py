@@ -1,0 +1,71 @@
+"""What the engine asks of the world. Adapters and fakes fulfil these; contract tests hold them alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from orchestrator.core.model import Revision, Target
+
+if TYPE_CHECKING:
+    from orchestrator.core.events import Record
+    from orchestrator.core.state import RunState
+
+
+class Transport(Protocol):
+    """One attempt at one CodeDeploy operation in one location, nothing retried.
+
+    Takes and returns the API's own shapes (camelCase keys, times as epoch seconds).
+    Raises `ThrottledError`, `AnswerLostError`, `RefusedError` or `CredentialsError`.
+    """
+
+    async def call(self, operation: str, parameters: Mapping[str, Any]) -> Mapping[str, Any]: ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Artifact:
+    """What the targets of one application in one location deploy."""
+
+    revision: Revision
+    """S3: version (where the bucket has versions) and eTag pinned."""
+    digest: str | None
+    """`sha256:` and 64 hex digits; None where there is none to know (GitHub, a given S3 object)."""
+
+
+class Artifacts(Protocol):
+    """Makes artifacts ready, once each."""
+
+    async def prepare(self, targets: Sequence[Target]) -> Artifact:
+        """Packs and uploads what these targets share, unless the bucket has it already, and pins it.
+
+        The targets have the same application, location and source.
+        Raises `BundleError`, `CallError` or OSError; leaves no multipart upload behind, also when cancelled.
+        """
+        ...
+
+
+class Journal(Protocol):
+    """The run's events, durable. One writer."""
+
+    def append(self, record: Record) -> None:
+        """Takes the record; it is durable after the next `flush`."""
+        ...
+
+    async def flush(self) -> None:
+        """Returns when all that was appended is durable. Raises `StateError` when it can't be."""
+        ...
+
+
+class Sink(Protocol):
+    """A view that is told of every event, after it was folded into the state. Must be quick and must not raise."""
+
+    def handle(self, record: Record, state: RunState) -> None: ...
+
+
+class CallObserver(Protocol):
+    """Is told of every attempt at a call, for metrics."""
+
+    def called(self, *, service: str, operation: str, outcome: str, seconds: float) -> None:
+        """`outcome`: ok, throttled, lost, refused or credentials."""
+        ...

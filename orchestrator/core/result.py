@@ -1,0 +1,67 @@
+"""The result file of the contract, and the exit code: both read from the state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from orchestrator.core.errors import ExitCode
+from orchestrator.core.events import format_time
+from orchestrator.core.model import Outcome
+from orchestrator.core.state import RunState, TargetRun, outcome_of
+
+_SIGINT = 2
+
+
+_EXIT_CODES: Mapping[Outcome, ExitCode] = {
+    Outcome.SUCCEEDED: ExitCode.OK,
+    Outcome.FAILED: ExitCode.FAILED,
+    Outcome.ROLLED_BACK: ExitCode.ROLLED_BACK,
+    Outcome.ROLLBACK_FAILED: ExitCode.ROLLBACK_FAILED,
+    Outcome.BLOCKED: ExitCode.BLOCKED,
+    Outcome.CANCELLED: ExitCode.FAILED,
+    Outcome.RUNNING: ExitCode.RUNNING,
+}
+
+
+def exit_code_of(state: RunState) -> ExitCode:
+    """The contract's exit code for the run as it stands; a signal that changed how it went names itself."""
+    outcome = outcome_of(state)
+    signal = state.cancelled.signal if state.cancelled is not None else None
+    if signal is not None and outcome in {Outcome.CANCELLED, Outcome.RUNNING}:
+        return ExitCode.SIGINT if signal == _SIGINT else ExitCode.SIGTERM
+    return _EXIT_CODES[outcome]
+
+
+def result_of(state: RunState) -> dict[str, Any]:
+    """What `--result` writes and `status --output json` prints."""
+    return {
+        "version": 1,
+        "run": state.run,
+        "release": state.release,
+        "environment": state.environment,
+        "outcome": str(state.outcome if state.is_finished else outcome_of(state)),
+        "started_at": _time(state.started_at),
+        "ended_at": _time(state.ended_at),
+        "targets": [_target(target) for target in state.targets.values()],
+    }
+
+
+def _target(target: TargetRun) -> dict[str, Any]:
+    return {
+        "target": target.id,
+        "state": str(target.state),
+        "deployment_id": target.deployment_id,
+        "rollback_deployment_id": target.rollback_deployment_id,
+        "revision": target.revision,
+        "digest": target.digest,
+        "started_at": _time(target.started_at),
+        "ended_at": _time(target.ended_at),
+        "reason": target.reason,
+        "blocked_by": list(target.blocked_by),
+        "failures": [dict(failure) for failure in target.failures],
+    }
+
+
+def _time(seconds: float | None) -> str | None:
+    return None if seconds is None else format_time(seconds)

@@ -1,0 +1,88 @@
+"""CodeDeploy's answers (API shapes, times as epoch seconds) as values of `core.model`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from orchestrator.core.model import Deployment, DeploymentStatus, Group, InstanceFailure, revision_from_api
+
+_STATUSES = {str(status): status for status in DeploymentStatus}
+
+
+def status_of(word: object) -> DeploymentStatus:
+    """A status that we don't know is no end: it reads as UNKNOWN."""
+    return _STATUSES.get(str(word), DeploymentStatus.UNKNOWN)
+
+
+def deployment(data: Mapping[str, Any]) -> Deployment:
+    """From `DeploymentInfo`."""
+    error = data.get("errorInformation") or {}
+    rollback = data.get("rollbackInfo") or {}
+    word = data.get("status", "")
+    return Deployment(
+        id=data.get("deploymentId", ""),
+        status=status_of(word),
+        raw_status=str(word),
+        application_name=data.get("applicationName", ""),
+        deployment_group_name=data.get("deploymentGroupName", ""),
+        description=data.get("description") or "",
+        creator=data.get("creator") or "",
+        revision=revision_from_api(data.get("revision")),
+        overview={name: count for name, count in (data.get("deploymentOverview") or {}).items() if count},
+        error_code=error.get("code"),
+        error_message=error.get("message"),
+        rollback_id=rollback.get("rollbackDeploymentId") or None,
+        rollback_message=rollback.get("rollbackMessage") or None,
+        auto_rollback=_auto_rollback(data),
+        created_at=data.get("createTime"),
+        completed_at=data.get("completeTime"),
+    )
+
+
+def _auto_rollback(data: Mapping[str, Any]) -> tuple[str, ...]:
+    settings = data.get("autoRollbackConfiguration") or {}
+    return tuple(settings.get("events") or ()) if settings.get("enabled") else ()
+
+
+def group(data: Mapping[str, Any]) -> Group:
+    """From `DeploymentGroupInfo`."""
+    attempted = data.get("lastAttemptedDeployment") or {}
+    successful = data.get("lastSuccessfulDeployment") or {}
+    return Group(
+        application_name=data.get("applicationName", ""),
+        name=data.get("deploymentGroupName", ""),
+        compute_platform=data.get("computePlatform") or "Server",
+        revision=revision_from_api(data.get("targetRevision")),
+        last_attempted_id=attempted.get("deploymentId"),
+        last_attempted_status=status_of(attempted["status"]) if attempted.get("status") else None,
+        last_successful_id=successful.get("deploymentId"),
+        wait_seconds=_wait_minutes(data) * 60.0,
+    )
+
+
+def _wait_minutes(data: Mapping[str, Any]) -> float:
+    settings = data.get("blueGreenDeploymentConfiguration") or {}
+    ready = (settings.get("deploymentReadyOption") or {}).get("waitTimeInMinutes") or 0
+    end = (settings.get("terminateBlueInstancesOnDeploymentSuccess") or {}).get("terminationWaitTimeInMinutes") or 0
+    return float(ready) + float(end)
+
+
+_TARGET_KINDS = ("instanceTarget", "ecsTarget", "lambdaTarget", "cloudFormationTarget")
+
+
+def instance_failure(data: Mapping[str, Any]) -> InstanceFailure:
+    """From `DeploymentTarget`: the first lifecycle event that failed, with its diagnostics."""
+    target: Mapping[str, Any] = next((data[kind] for kind in _TARGET_KINDS if data.get(kind)), {})
+    events = target.get("lifecycleEvents") or ()
+    failed: Mapping[str, Any] = next((event for event in events if event.get("status") == "Failed"), {})
+    diagnostics = failed.get("diagnostics") or {}
+    return InstanceFailure(
+        instance=target.get("targetId", "") or target.get("targetArn", ""),
+        status=target.get("status", ""),
+        lifecycle_event=failed.get("lifecycleEventName"),
+        script=diagnostics.get("scriptName") or None,
+        error_code=diagnostics.get("errorCode") or None,
+        message=diagnostics.get("message") or None,
+        log_tail=diagnostics.get("logTail") or None,
+    )

@@ -1,0 +1,272 @@
+"""Run state: a fold over the run's events. Every view, the result and the exit code read this and nothing else."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from orchestrator.core import events as ev
+from orchestrator.core.errors import StateError
+from orchestrator.core.model import Outcome, TargetState
+
+S = TargetState
+
+_BEFORE_START = frozenset({S.FAILED, S.TIMED_OUT, S.SKIPPED, S.CANCELLED, S.ERRORED})
+_AFTER_START = frozenset({S.SUCCEEDED, S.FAILED, S.STOPPED, S.TIMED_OUT, S.ERRORED, S.ROLLING_BACK})
+
+TRANSITIONS: Mapping[TargetState, frozenset[TargetState]] = {
+    S.PENDING: _BEFORE_START | {S.BLOCKED, S.UPLOADING, S.STARTING, S.UNCHANGED},
+    S.UPLOADING: _BEFORE_START | {S.PENDING, S.BLOCKED, S.STARTING},
+    S.BLOCKED: _BEFORE_START | {S.PENDING, S.STARTING},
+    S.STARTING: _BEFORE_START | {S.PENDING, S.BLOCKED, S.RUNNING},
+    S.RUNNING: _AFTER_START | {S.BAKING},
+    S.BAKING: _AFTER_START,
+    S.ROLLING_BACK: frozenset({S.ROLLED_BACK, S.FAILED, S.STOPPED, S.TIMED_OUT, S.ERRORED}),
+    S.SUCCEEDED: frozenset(),
+    S.UNCHANGED: frozenset(),
+    S.FAILED: frozenset(),
+    S.STOPPED: frozenset(),
+    S.TIMED_OUT: frozenset(),
+    S.SKIPPED: frozenset(),
+    S.CANCELLED: frozenset(),
+    S.ROLLED_BACK: frozenset(),
+    S.ERRORED: frozenset(),
+}
+"""From each state to those that may follow it. A resume may bring a target back; that is an event of its own."""
+
+
+@dataclass(kw_only=True, slots=True)
+class TargetRun:
+    """What is known of one target in this run."""
+
+    id: str
+    application: str
+    deployment_group: str
+    needs: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    region: str = ""
+    state: TargetState = S.PENDING
+    reason: str | None = None
+    blocked_by: tuple[str, ...] = ()
+    revision: Mapping[str, Any] | None = None
+    digest: str | None = None
+    token: str | None = None
+    """Of the last intent."""
+    intent: ev.DeploymentIntended | None = None
+    """The intent that has no answer yet."""
+    intended_at: float | None = None
+    """Epoch seconds of the last intent."""
+    deployment_id: str | None = None
+    status: str | None = None
+    """CodeDeploy's word for the deployment."""
+    overview: Mapping[str, int] = field(default_factory=dict)
+    """Instances by status."""
+    adopted: bool = False
+    timeout: float | None = None
+    deployment_started_at: float | None = None
+    deployment_ended: bool = False
+    rollback_deployment_id: str | None = None
+    rollback_status: str | None = None
+    error_code: str | None = None
+    error_message: str | None = None
+    failed_instances: int = 0
+    failures: tuple[Mapping[str, Any], ...] = ()
+    """`core.model.InstanceFailure` each, as a mapping."""
+    started_at: float | None = None
+    ended_at: float | None = None
+
+    @property
+    def is_live(self) -> bool:
+        """A deployment of ours is, or may be, running."""
+        return (self.deployment_id is not None and not self.deployment_ended) or self.intent is not None
+
+
+@dataclass(kw_only=True, slots=True)
+class RunState:
+    """The run, as far as its events tell."""
+
+    run: str = ""
+    release: str = ""
+    environment: str = ""
+    manifest: str = ""
+    targets: dict[str, TargetRun] = field(default_factory=dict)
+    started_at: float | None = None
+    ended_at: float | None = None
+    outcome: Outcome = Outcome.RUNNING
+    exit_code: int | None = None
+    cancelled: ev.CancelRequested | None = None
+    detached: ev.RunDetached | None = None
+    closed_reason: str | None = None
+    """Why nothing new starts any more; None: it does."""
+    throttles: int = 0
+    budget_rates: dict[str, float] = field(default_factory=dict)
+    """Calls a second, by region, as of the last throttle."""
+    last_seq: int = 0
+    last_ts: float | None = None
+
+    def apply(self, record: ev.Record) -> None:
+        """Folds one record in. Raises `StateError` when it can't follow what came before."""
+        if record.seq != self.last_seq + 1:
+            raise StateError(
+                f"event {record.seq} follows event {self.last_seq}: the journal has a gap",
+                hint="the journal was cut or written by two processes; keep the file and report it",
+            )
+        self.last_seq, self.last_ts = record.seq, record.ts
+        self._fold(record.event, record)
+
+    def count(self) -> Counter[TargetState]:
+        return Counter(target.state for target in self.targets.values())
+
+    @property
+    def is_finished(self) -> bool:
+        return self.outcome is not Outcome.RUNNING
+
+    # --- one case for each event -------------------------------------------------------------------------------------
+
+    def _fold(self, event: ev.Event, record: ev.Record) -> None:  # noqa: C901 - a table: one case an event
+        if isinstance(event, ev.TargetEvent):
+            target = self.targets.get(event.target)
+            if target is None:
+                raise StateError(f"event {record.seq} is about {event.target}, which is no target of this run")
+            _fold_target(target, event, record.ts)
+            return
+        match event:
+            case ev.RunStarted():
+                self._start(event, record)
+            case ev.RunResumed():
+                self._resume()
+            case ev.CancelRequested():
+                self.cancelled = event
+                self.closed_reason = self.closed_reason or event.reason
+            case ev.FailureLimitReached():
+                self.closed_reason = self.closed_reason or event.reason
+            case ev.RunDetached():
+                self.detached = event
+                self.ended_at = record.ts
+            case ev.RunFinished():
+                self.outcome, self.exit_code, self.ended_at = event.outcome, event.exit_code, record.ts
+            case ev.ApiThrottled():
+                self.throttles += 1
+                self.budget_rates[event.region] = event.rate
+            case ev.UploadStarted():
+                self._move(event.targets, S.PENDING, S.UPLOADING)
+            case ev.RevisionPinned():
+                self._pin(event)
+            case _:
+                pass  # told for people and metrics; changes no state
+
+    def _start(self, event: ev.RunStarted, record: ev.Record) -> None:
+        self.run, self.release, self.environment = record.run, event.release, event.environment
+        self.manifest, self.started_at = event.manifest, record.ts
+        self.targets = {data["id"]: _target_run(data) for data in event.targets}
+
+    def _resume(self) -> None:
+        self.outcome, self.exit_code, self.ended_at = Outcome.RUNNING, None, None
+        self.cancelled = self.detached = self.closed_reason = None
+        for target in self.targets.values():
+            if target.state in {S.ERRORED, S.CANCELLED, S.SKIPPED, S.UPLOADING, S.BLOCKED}:
+                target.state = _state_to_resume(target)
+                target.reason, target.blocked_by, target.ended_at = None, (), None
+
+    def _move(self, ids: Iterable[str], old: TargetState, new: TargetState) -> None:
+        for target in (self.targets[name] for name in ids):
+            if target.state is old:
+                target.state = new
+
+    def _pin(self, event: ev.RevisionPinned) -> None:
+        for target in (self.targets[name] for name in event.targets):
+            target.revision = event.revision
+            target.digest = event.digest or target.digest
+        self._move(event.targets, S.UPLOADING, S.PENDING)
+
+
+def _state_to_resume(target: TargetRun) -> TargetState:
+    if target.rollback_deployment_id is not None:
+        return S.ROLLING_BACK
+    if target.deployment_id is not None:
+        return S.RUNNING
+    return S.STARTING if target.intent is not None else S.PENDING
+
+
+def _target_run(data: Mapping[str, Any]) -> TargetRun:
+    return TargetRun(
+        id=data["id"],
+        application=data["application"],
+        deployment_group=data["deployment_group"],
+        needs=tuple(data.get("needs", ())),
+        after=tuple(data.get("after", ())),
+        region=data.get("location", {}).get("region", ""),
+        digest=data.get("digest"),
+    )
+
+
+def _fold_target(target: TargetRun, event: ev.TargetEvent, ts: float) -> None:  # noqa: C901 - a table, too
+    match event:
+        case ev.TargetBlocked():
+            _to(target, S.BLOCKED)
+            target.reason = event.reason
+        case ev.TargetReady() | ev.StopRequested():
+            pass
+        case ev.DeploymentIntended():
+            _to(target, S.STARTING)
+            target.intent, target.token, target.revision, target.reason = event, event.token, event.revision, None
+            target.intended_at, target.started_at = ts, target.started_at or ts
+        case ev.DeploymentRefused():
+            target.intent = None
+        case ev.DeploymentStarted():
+            _to(target, S.RUNNING)
+            target.intent = None
+            target.deployment_id, target.adopted, target.timeout = event.deployment_id, event.adopted, event.timeout
+            target.status, target.deployment_started_at, target.deployment_ended = "Created", ts, False
+        case ev.DeploymentProgressed():
+            target.status, target.overview = event.status, event.overview
+        case ev.DeploymentEnded():
+            target.status, target.deployment_ended = event.status, True
+            target.error_code, target.error_message = event.error_code, event.error_message
+        case ev.DeploymentDiagnosed():
+            target.failures, target.failed_instances = event.instances, event.failed
+        case ev.RollbackStarted():
+            _to(target, S.ROLLING_BACK)
+            target.rollback_deployment_id, target.rollback_status = event.rollback_deployment_id, "Created"
+        case ev.RollbackEnded():
+            target.rollback_status = event.status
+        case ev.TargetFinished():
+            _to(target, event.state)
+            target.reason, target.blocked_by, target.ended_at = event.reason, event.blocked_by, ts
+        case _:
+            pass  # an event that a newer version knows more of
+
+
+def _to(target: TargetRun, state: TargetState) -> None:
+    if state is not target.state and state not in TRANSITIONS[target.state]:
+        raise StateError(f"{target.id}: {target.state} can't become {state}")
+    target.state = state
+
+
+# --- the outcome -----------------------------------------------------------------------------------------------------
+
+FAILURES = frozenset({S.FAILED, S.STOPPED, S.TIMED_OUT, S.ROLLED_BACK, S.ERRORED})
+"""States that count as a failure of the release."""
+
+
+def outcome_of(state: RunState) -> Outcome:
+    """How the run stands, from its targets alone."""
+    targets = state.targets.values()
+    if state.detached is not None or any(not target.state.is_final for target in targets):
+        return Outcome.RUNNING
+    if all(target.state.is_good for target in targets):
+        return Outcome.SUCCEEDED
+    if state.cancelled is not None:
+        return Outcome.CANCELLED
+    if any(_rollback_failed(target) for target in targets):
+        return Outcome.ROLLBACK_FAILED
+    changed = [target for target in targets if target.deployment_id is not None or target.intent is not None]
+    if changed and all(target.state is S.ROLLED_BACK for target in changed):
+        return Outcome.ROLLED_BACK
+    return Outcome.FAILED
+
+
+def _rollback_failed(target: TargetRun) -> bool:
+    return target.rollback_deployment_id is not None and target.state in {S.FAILED, S.STOPPED, S.TIMED_OUT}

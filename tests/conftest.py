@@ -1,0 +1,31 @@
+"""Fixtures for all tests. `virtual`: anyio on an asyncio loop whose clock jumps, so that hours pass in milliseconds."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+import looptime
+import pytest
+
+T = TypeVar("T")
+
+Virtual = Callable[[Coroutine[Any, Any, T]], T]
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+def virtual() -> Callable[[Coroutine[Any, Any, Any]], Any]:
+    """Runs a coroutine to its end in virtual time."""
+
+    def run(coroutine: Coroutine[Any, Any, Any]) -> Any:
+        loop = looptime.new_event_loop(start=1000.0)
+        with asyncio.Runner(loop_factory=lambda: loop) as runner:
+            return runner.run(coroutine)
+
+    return run
