@@ -1,0 +1,272 @@
+"""A manifest's source, from a directory or a ready archive to what is uploaded.
+
+    bundle = open_source(source)                     # walked or listed, AppSpec checked: bundle.report
+    known = digest(bundle)                           # reads every file once
+    key = object_key(source, application, known.value, bundle.format)
+    with a temporary directory of the caller's:
+        packed = materialise(bundle, directory, expected=known)      # only when the bucket doesn't have the key yet
+
+Everything raises `BundleError` for what can't become a bundle; AppSpec mistakes are findings in `bundle.report`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import heapq
+import os
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from orchestrator.bundle.appspec import SIZE_LIMIT, AppSpecReport, check_appspec, missing_appspec, with_remarks
+from orchestrator.bundle.digest import Digest, archive_digest, changed, read_file, tree_digest
+from orchestrator.bundle.entries import Check, Contents, Entry, no_check
+from orchestrator.bundle.tree import Tree, scan
+from orchestrator.core.errors import BundleError
+from orchestrator.core.model import BundleFormat, BundleSource
+
+if TYPE_CHECKING:
+    from orchestrator.bundle.reader import Listing
+
+APPSPEC = "appspec.yml"
+"""The one name that the agent looks for."""
+
+_KEY_LIMIT = 1024  # bytes of an object's key in S3
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bundle:
+    """A source that was opened."""
+
+    source: BundleSource
+    shown: str
+    """The source's path as the user wrote it; findings and errors about the AppSpec start with it."""
+    format: BundleFormat
+    """What is uploaded; also the revision's bundle type."""
+    tree: Tree | None
+    """None: a ready archive, which is uploaded as it is."""
+    entries: tuple[Entry, ...]
+    report: AppSpecReport
+    """What is wrong with the AppSpec and its place in the bundle."""
+
+    @property
+    def total_size(self) -> int:
+        """Bytes in all files, uncompressed."""
+        return sum(entry.size for entry in self.entries)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Packed:
+    """An archive on disk, ready to go."""
+
+    path: Path
+    temporary: bool
+    """Whether we made it, and the caller removes it after the upload."""
+    digest: str
+    size: int
+    """Bytes."""
+    sha256: str
+    """Of the archive's bytes; hex."""
+    entries: int
+
+
+def open_source(source: BundleSource, *, shown: str | None = None, check: Check = no_check) -> Bundle:
+    """Walks a directory, or lists a ready archive and reads it to its end, and checks the AppSpec in it.
+
+    `shown` is the path for messages (default: the absolute one). Raises `BundleError` when the source can't become a
+    bundle at all: missing, empty, unreadable, damaged, holding what no archive can hold.
+    """
+    shown = shown if shown is not None else str(source.path)
+    if _is_file(source.path):
+        return _open_archive(source, shown, check)
+    return _open_directory(source, shown, check)
+
+
+def digest(bundle: Bundle, *, check: Check = no_check) -> Digest:
+    """What the bundle is known by (see `digest.py`). Raises `BundleError` when a file changes or can't be read."""
+    if bundle.tree is None:
+        return archive_digest(bundle.source.path, bundle.format, check=check)
+    return tree_digest(bundle.tree, bundle.format, check=check)
+
+
+def materialise(bundle: Bundle, directory: Path, *, expected: Digest | None = None, check: Check = no_check) -> Packed:
+    """The archive as a file: packed into a new file in `directory`, or the ready archive itself, where it lies.
+
+    With `expected`, the digest from before, raises `BundleError` naming the file that has changed since. OSError when
+    the disk is full, say. After any error, and whatever `check` raises, no file is left behind.
+    """
+    if bundle.tree is None:
+        return _ready(bundle, expected, check)
+    import tempfile  # noqa: PLC0415 - 7 ms that `validate` doesn't need
+
+    descriptor, name = tempfile.mkstemp(dir=directory, prefix="bundle-", suffix=f".{bundle.format}")
+    try:
+        with os.fdopen(descriptor, "wb") as out:
+            return _pack(bundle, bundle.tree, Path(name), out, expected, check)
+    except BaseException:  # also an interrupt: the file is ours alone
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def object_key(source: BundleSource, application: str, digest: str, bundle_format: BundleFormat) -> str:
+    """Where the bundle goes in its bucket: `<prefix>/<application>/<hex>.<format>`, or what the `key` template says.
+
+    `digest` is with or without `sha256:`. Raises `BundleError` for a key that S3 doesn't take.
+    """
+    hex_digest = digest.removeprefix("sha256:")
+    if source.key is not None:
+        key = source.key.replace("${digest}", hex_digest).replace("${format}", bundle_format)
+    else:
+        key = "/".join(part for part in (source.prefix, application, f"{hex_digest}.{bundle_format}") if part)
+    length = len(key.encode())
+    if not 1 <= length <= _KEY_LIMIT:
+        raise BundleError(
+            f"{application}: the bundle's key is {length} bytes long, and S3 takes 1 to {_KEY_LIMIT}",
+            hint="change `key` or `prefix`",
+        )
+    return key
+
+
+def largest(bundle: Bundle, count: int = 10) -> tuple[Entry, ...]:
+    """The largest files, largest first."""
+    files = (entry for entry in bundle.entries if entry.kind == "file")
+    return tuple(heapq.nsmallest(count, files, key=lambda entry: (-entry.size, entry.path)))
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:
+        return False  # the walk says what is wrong with it
+
+
+# --- directories -----------------------------------------------------------------------------------------------------
+
+
+def _open_directory(source: BundleSource, shown: str, check: Check) -> Bundle:
+    tree = scan(source.path, ignore=source.ignore, check=check)
+    contents = Contents(tree.entries)
+
+    def heads(names: Collection[str], limit: int) -> Mapping[str, bytes]:
+        wanted = (entry for name in names if (entry := contents.get(name)) is not None)
+        return {entry.path: _head(tree, entry, limit) for entry in wanted}
+
+    file = f"{shown.rstrip('/')}/{APPSPEC}"
+    found = contents.find(APPSPEC)
+    if found.kind == "file":
+        content = heads([found.path], SIZE_LIMIT)[found.path]
+        report = check_appspec(content, contents, file=file, bundle_format=source.format, heads=heads)
+    else:
+        report = missing_appspec(contents, file=file, ignored=APPSPEC in tree.left_out)
+    bundle_format = source.format or ("zip" if report.os == "windows" else "tgz")
+    return Bundle(source=source, shown=shown, format=bundle_format, tree=tree, entries=tree.entries, report=report)
+
+
+def _head(tree: Tree, entry: Entry, limit: int) -> bytes:
+    with contextlib.closing(read_file(tree, entry)) as chunks:
+        return next(iter(chunks), b"")[:limit]
+
+
+def _pack(bundle: Bundle, tree: Tree, path: Path, out: BinaryIO, expected: Digest | None, check: Check) -> Packed:
+    from orchestrator.bundle.archive import pack  # noqa: PLC0415 - `validate` never packs
+
+    result = pack(tree, bundle.format, out, expected=expected, check=check)
+    return Packed(
+        path=path,
+        temporary=True,
+        digest=result.digest.value,
+        size=result.size,
+        sha256=result.sha256,
+        entries=result.entries,
+    )
+
+
+# --- ready archives --------------------------------------------------------------------------------------------------
+
+
+def _open_archive(source: BundleSource, shown: str, check: Check) -> Bundle:
+    from orchestrator.bundle.reader import archive_format, list_archive  # noqa: PLC0415 - most sources are directories
+
+    bundle_format = archive_format(source.path)
+    if source.format is not None and source.format != bundle_format:
+        raise BundleError(
+            f"{shown}: is a ready {bundle_format} archive, and `format` says {source.format}",
+            hint="leave `format` out: a ready archive keeps its own",
+        )
+    listing = list_archive(source.path, bundle_format, check=check)
+    top = _top_folder(Contents(listing.entries))
+    contents = Contents(_below(entry, top) for entry in listing.entries if entry.path != top)
+    report = _check_archive(source.path, f"{shown}!{APPSPEC}", bundle_format, listing, top, contents, check)
+    return Bundle(
+        source=source,
+        shown=shown,
+        format=bundle_format,
+        tree=None,
+        entries=tuple(sorted(contents.entries(), key=lambda entry: entry.path)),
+        report=with_remarks(report, listing.remarks, file=shown),
+    )
+
+
+def _check_archive(
+    path: Path,
+    file: str,
+    bundle_format: BundleFormat,
+    listing: Listing,
+    top: str,
+    contents: Contents,
+    check: Check,
+) -> AppSpecReport:
+    from orchestrator.bundle.reader import read_heads  # noqa: PLC0415 - most sources are directories
+
+    prefix = f"{top}/" if top else ""
+
+    def heads(names: Collection[str], limit: int) -> Mapping[str, bytes]:
+        found = read_heads(path, bundle_format, {prefix + name for name in names}, limit, check=check)
+        return {name.removeprefix(prefix): content for name, content in found.items()}
+
+    found = contents.find(APPSPEC)
+    if found.kind != "file":
+        return missing_appspec(contents, file=file)
+    content = listing.kept.get(prefix + found.path)
+    if content is None:
+        content = heads([found.path], SIZE_LIMIT)[found.path]
+    return check_appspec(content, contents, file=file, bundle_format=bundle_format, heads=heads)
+
+
+def _top_folder(contents: Contents) -> str:
+    """The one folder around everything, which the agent takes away when it holds something named like an AppSpec."""
+    tops = contents.top_names()
+    if len(tops) != 1:
+        return ""
+    (top,) = tops
+    names = (entry.path.removeprefix(f"{top}/") for entry in contents.entries() if entry.path.startswith(f"{top}/"))
+    return top if any("appspec" in name.split("/", 1)[0].lower() for name in names) else ""
+
+
+def _below(entry: Entry, top: str) -> Entry:
+    return replace(entry, path=entry.path.removeprefix(f"{top}/")) if top else entry
+
+
+def _ready(bundle: Bundle, expected: Digest | None, check: Check) -> Packed:
+    path = bundle.source.path
+    content = hashlib.sha256()
+    size = 0
+
+    def each(chunk: bytes) -> None:
+        nonlocal size
+        size += len(chunk)
+        content.update(chunk)
+
+    known = archive_digest(path, bundle.format, each=each, check=check)
+    if expected is not None and known.value != expected.value:
+        raise changed(path)
+    return Packed(
+        path=path,
+        temporary=False,
+        digest=known.value,
+        size=size,
+        sha256=content.hexdigest(),
+        entries=len(bundle.entries),
+    )

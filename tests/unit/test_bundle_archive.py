@@ -1,0 +1,454 @@
+"""Archives and digests: any tree packs to the same bytes and unpacks to itself; what changes meanwhile is found out."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import random
+import shutil
+import stat
+import subprocess
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from orchestrator.bundle.archive import PackResult, pack
+from orchestrator.bundle.digest import archive_digest, tree_digest
+from orchestrator.bundle.entries import Entry
+from orchestrator.bundle.tree import Tree, scan
+from orchestrator.bundle.zipwriter import ZipWriter
+from orchestrator.core.errors import BundleError
+from orchestrator.core.model import BundleFormat
+
+FORMATS: tuple[BundleFormat, ...] = ("tgz", "tar", "zip")
+every_format = pytest.mark.parametrize("bundle_format", FORMATS)
+
+Built = dict[str, tuple[str, bytes | str, bool]]
+"""Path -> kind, content or target, executable."""
+
+# --- any tree --------------------------------------------------------------------------------------------------------
+
+names = st.one_of(
+    st.text("ab.-", min_size=1, max_size=3),
+    st.text(min_size=1, max_size=20).filter(lambda name: "/" not in name and "\0" not in name),
+    st.sampled_from(["x" * 110, "ü" * 90, "日本語", " lead", "trail ", "a\nb", "back\\slash", "-rf", "*", "'\"$"]),
+).filter(lambda name: name not in {".", "..", ".codedeployignore", ".git", ".hg", ".svn", ".bzr"} and encodable(name))
+paths = st.lists(names, min_size=1, max_size=3).map("/".join)
+contents = st.one_of(st.binary(max_size=600), st.sampled_from([b"", b"x" * 512, b"y" * 70_000]))
+
+
+def encodable(name: str) -> bool:
+    return len(name.encode("utf-8", "surrogateescape")) <= 255 and not any(0xD800 <= ord(c) <= 0xDFFF for c in name)
+
+
+@st.composite
+def trees(draw: st.DrawFn) -> Built:
+    built: Built = {}
+    for path in draw(st.lists(paths, min_size=1, max_size=8)):
+        above = [path[:at] for at, character in enumerate(path) if character == "/"]
+        if any(built.get(parent, ("dir",))[0] != "dir" for parent in above) or path in built:
+            continue
+        for parent in above:
+            built.setdefault(parent, ("dir", b"", True))
+        match draw(st.sampled_from(["file", "file", "dir", "symlink"])):
+            case "file":
+                built[path] = ("file", draw(contents), draw(st.booleans()))
+            case "dir":
+                built[path] = ("dir", b"", True)
+            case _:
+                built[path] = ("symlink", draw(names.filter(lambda name: not name.startswith("/"))), True)
+    return built
+
+
+@contextmanager
+def on_disk(built: Built) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder) / "source"
+        root.mkdir()
+        for path, (kind, content, executable) in sorted(built.items()):
+            write(root / path, kind, content, executable)
+        yield root
+
+
+def write(path: Path, kind: str, content: bytes | str, executable: bool) -> None:
+    if kind == "dir":
+        path.mkdir()
+    elif isinstance(content, str):
+        path.symlink_to(content)
+    else:
+        path.write_bytes(content)
+        path.chmod(0o750 if executable else 0o604)
+
+
+def packed(tree: Tree, bundle_format: BundleFormat) -> tuple[bytes, PackResult]:
+    out = io.BytesIO()
+    result = pack(tree, bundle_format, out, expected=tree_digest(tree, bundle_format))
+    assert result.size == len(out.getvalue())
+    assert result.sha256 == hashlib.sha256(out.getvalue()).hexdigest()
+    return out.getvalue(), result
+
+
+def found(root: Path) -> Built:
+    """What stands on disk, in the shape it was made from."""
+    result: Built = {}
+    for path in root.rglob("*"):
+        info = path.lstat()
+        name = str(path.relative_to(root))
+        if stat.S_ISLNK(info.st_mode):
+            result[name] = ("symlink", str(path.readlink()), True)
+        elif stat.S_ISDIR(info.st_mode):
+            result[name] = ("dir", b"", True)
+        else:
+            result[name] = ("file", path.read_bytes(), bool(info.st_mode & 0o100))
+    return result
+
+
+def listed(data: bytes, bundle_format: BundleFormat) -> Built:
+    """What Python's own modules read from an archive."""
+    return listed_zip(data) if bundle_format == "zip" else listed_tar(data)
+
+
+def listed_tar(data: bytes) -> Built:
+    result: Built = {}
+    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+        for info in archive:
+            assert (info.uid, info.gid, info.uname, info.gname, info.mtime) == (0, 0, "", "", 315532800)
+            if info.issym():
+                result[info.name] = ("symlink", info.linkname, True)
+            elif info.isdir():
+                result[info.name] = ("dir", b"", info.mode == 0o755)
+            else:
+                file = archive.extractfile(info)
+                assert file is not None
+                assert info.mode in {0o644, 0o755}
+                result[info.name] = ("file", file.read(), info.mode == 0o755)
+    return result
+
+
+def listed_zip(data: bytes) -> Built:
+    result: Built = {}
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        assert archive.testzip() is None
+        for info in archive.infolist():
+            mode = info.external_attr >> 16
+            assert info.date_time == (1980, 1, 1, 0, 0, 0)
+            if stat.S_ISLNK(mode):
+                result[info.filename] = ("symlink", archive.read(info).decode(), True)
+            elif info.is_dir():
+                assert info.filename.endswith("/")
+                result[info.filename[:-1]] = ("dir", b"", stat.S_IMODE(mode) == 0o755)
+            else:
+                assert stat.S_IMODE(mode) in {0o644, 0o755}
+                result[info.filename] = ("file", archive.read(info), stat.S_IMODE(mode) == 0o755)
+    return result
+
+
+several = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+@every_format
+@several
+@given(built=trees())
+def test_any_tree_packs_and_unpacks_to_itself(bundle_format: BundleFormat, built: Built) -> None:
+    with on_disk(built) as root:
+        data, result = packed(scan(root), bundle_format)
+    assert result.entries == len(built)
+    assert listed(data, bundle_format) == built
+
+
+@every_format
+@several
+@given(built=trees(), seed=st.randoms())
+def test_the_same_tree_gives_the_same_bytes_wherever_and_in_whatever_order(
+    bundle_format: BundleFormat, built: Built, seed: random.Random
+) -> None:
+    with on_disk(built) as root:
+        first = packed(scan(root), bundle_format)
+    shuffled = list(built.items())
+    seed.shuffle(shuffled)
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder) / "elsewhere"
+        root.mkdir()
+        for path, (kind, content, executable) in shuffled:
+            if kind == "dir":
+                (root / path).mkdir(parents=True, exist_ok=True)
+                continue
+            (root / path).parent.mkdir(parents=True, exist_ok=True)
+            write(root / path, kind, content, executable)
+            os.utime(root / path, (1, 1), follow_symlinks=False)
+        assert packed(scan(root), bundle_format) == first
+
+
+@pytest.mark.skipif(shutil.which("tar") is None, reason="no tar here")
+@settings(max_examples=15, deadline=None)
+@given(built=trees(), bundle_format=st.sampled_from(["tgz", "tar"]))
+def test_the_agents_tar_unpacks_any_tree_to_itself(built: Built, bundle_format: BundleFormat) -> None:
+    with on_disk(built) as root:
+        data, _ = packed(scan(root), bundle_format)
+        target = root.parent / "unpacked"
+        target.mkdir()
+        flags = "-xzpsf" if bundle_format == "tgz" else "-xpsf"
+        subprocess.run(["tar", flags, "-", "-C", str(target)], input=data, check=True, capture_output=True)
+        assert found(target) == built
+
+
+@pytest.mark.skipif(shutil.which("unzip") is None, reason="no unzip here")
+def test_the_agents_unzip_unpacks_a_tree_to_itself(tmp_path: Path) -> None:
+    built: Built = {
+        "appspec.yml": ("file", b"version: 0.0\n", False),
+        "bin": ("dir", b"", True),
+        "bin/run": ("file", b"#!/bin/sh\n" * 9000, True),
+        "bin/link": ("symlink", "run", True),
+        "empty": ("dir", b"", True),
+        "empty.txt": ("file", b"", False),
+        "grün/日本": ("file", os.urandom(100_000), False),
+        "grün": ("dir", b"", True),
+        "x" * 200: ("file", b"long", False),
+    }
+    with on_disk(built) as root:
+        archive = tmp_path / "b.zip"
+        archive.write_bytes(packed(scan(root), "zip")[0])
+    environment = {**os.environ, "LC_ALL": "C.UTF-8"}
+    subprocess.run(["unzip", "-tq", str(archive)], check=True, capture_output=True, env=environment)
+    subprocess.run(
+        ["unzip", "-qo", str(archive), "-d", str(tmp_path / "out")], check=True, capture_output=True, env=environment
+    )
+    assert found(tmp_path / "out") == built
+
+
+# --- headers ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "appspec.yml").write_text("version: 0.0\nos: linux\n")
+    (source / "data").write_bytes(b"0123456789" * 1000)
+    return source
+
+
+def test_the_gzip_header_has_neither_time_nor_name(root: Path) -> None:
+    data, _ = packed(scan(root), "tgz")
+    assert data[:4] == b"\x1f\x8b\x08\x00"  # no flags: no name, no comment
+    assert data[4:8] == bytes(4)  # no time
+
+
+def test_tar_ends_as_tar_does(root: Path) -> None:
+    data, _ = packed(scan(root), "tar")
+    assert len(data) % 10240 == 0
+    assert data.endswith(bytes(1024))
+
+
+class Hole(io.RawIOBase):
+    """Keeps the first and the last of what is written, and the size."""
+
+    def __init__(self) -> None:
+        self.head = b""
+        self.tail = b""
+        self.size = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: object) -> int:
+        chunk = bytes(data)  # type: ignore[call-overload] # any buffer
+        self.head = (self.head + chunk)[:2000]
+        self.tail = (self.tail + chunk)[-4000:]
+        self.size += len(chunk)
+        return len(chunk)
+
+
+@pytest.mark.skipif(shutil.which("tar") is None, reason="no tar here")
+def test_tar_names_sizes_over_eight_gigabytes(tmp_path: Path) -> None:
+    """Only the header: the file has a hole of that size, and the packing ends once the header is out."""
+    huge = tmp_path / "huge"
+    huge.touch()
+    os.truncate(huge, 9_000_000_000)
+    hole = Hole()
+
+    def check() -> None:
+        if hole.size:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        pack(scan(tmp_path), "tar", hole, check=check)  # type: ignore[arg-type] # a RawIOBase with `write` is enough
+    seen = subprocess.run(["tar", "-tvf", "-"], input=hole.head[:512], check=False, capture_output=True, text=False)
+    assert b"9000000000" in seen.stdout
+
+
+def test_zip_of_a_file_over_four_gigabytes() -> None:
+    """The zeros are compressed only as if: a writer that is told of a large size must write zip64 throughout."""
+    out = io.BytesIO()
+    writer = ZipWriter(out.write, level=1)
+    entry = Entry("huge", "file", size=5 << 30)
+    writer.begin(entry)
+    writer.data(b"x")  # in truth one byte, so that the test takes no time; the sizes in the headers are what counts
+    writer.end(entry)
+    writer.whole(Entry("link", "symlink", 0o777, target="huge"))
+    writer.finish()
+    with zipfile.ZipFile(io.BytesIO(out.getvalue())) as archive:
+        huge, link = archive.infolist()
+        assert (huge.file_size, huge.extract_version, huge.compress_size) == (5 << 30, 45, 3)
+        assert archive.read(link) == b"huge"
+    assert out.getvalue()[4:6] == bytes([45, 0])
+
+
+def test_zip_with_more_entries_than_its_old_end_record_counts() -> None:
+    out = io.BytesIO()
+    writer = ZipWriter(out.write, level=1)
+    for number in range(70_000):
+        writer.whole(Entry(f"d{number}", "dir", 0o755))
+    writer.finish()
+    with zipfile.ZipFile(io.BytesIO(out.getvalue())) as archive:
+        assert len(archive.infolist()) == 70_000
+        assert archive.infolist()[-1].filename == "d69999/"
+
+
+# --- digests ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_digest_is_what_its_documentation_says(tmp_path: Path) -> None:
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d/run").write_bytes(b"hi\n")
+    (tmp_path / "d/run").chmod(0o700)
+    (tmp_path / "l").symlink_to("d/run")
+    content = hashlib.sha256(b"hi\n").hexdigest()
+    fields = ["orchestrator-tree-v1", "tgz", "dir", "755", "d", ""]
+    fields += ["file", "755", "d/run", content, "symlink", "777", "l", "d/run"]
+    expected = hashlib.sha256("".join(f"{field}\0" for field in fields).encode()).hexdigest()
+    digest = tree_digest(scan(tmp_path), "tgz")
+    assert digest.value == f"sha256:{expected}"
+    assert digest.hex == expected
+
+
+def test_a_digest_of_today_is_the_digest_of_yesterday(tmp_path: Path) -> None:
+    """Fixed for good: bundles in buckets carry these names."""
+    (tmp_path / "appspec.yml").write_bytes(b"version: 0.0\nos: linux\n")
+    expected = "sha256:e4228eb32c935cb93a2e5a8f0f721632df687be1a1dd644fab7ac00e3edcbb6b"
+    assert tree_digest(scan(tmp_path), "tgz").value == expected
+
+
+def test_the_digest_changes_with_whatever_reaches_the_instance(root: Path) -> None:
+    def now(bundle_format: BundleFormat = "tgz") -> str:
+        return tree_digest(scan(root), bundle_format).value
+
+    seen = [now(), now("zip"), now("tar")]
+    (root / "data").chmod(0o755)
+    seen.append(now())
+    (root / "data").write_bytes(b"other")
+    seen.append(now())
+    (root / "data").rename(root / "date")
+    seen.append(now())
+    (root / "empty").mkdir()
+    seen.append(now())
+    (root / "link").symlink_to("date")
+    seen.append(now())
+    (root / "link").unlink()
+    (root / "link").symlink_to("empty")
+    seen.append(now())
+    assert len(set(seen)) == len(seen)
+
+
+def test_the_digest_of_a_ready_archive_is_that_of_its_bytes_and_format(tmp_path: Path) -> None:
+    file = tmp_path / "a.zip"
+    file.write_bytes(b"PK")
+    expected = hashlib.sha256(b"orchestrator-archive-v1\0zip\0PK").hexdigest()
+    assert archive_digest(file, "zip").value == f"sha256:{expected}"
+    assert archive_digest(file, "tgz").value != archive_digest(file, "zip").value
+
+
+def test_the_digest_of_a_ready_archive_that_went_away(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match=r"a\.zip: changed while"):
+        archive_digest(tmp_path / "a.zip", "zip")
+
+
+# --- a source that changes meanwhile ---------------------------------------------------------------------------------
+
+
+def remove(file: Path) -> None:
+    file.unlink()
+
+
+def grow(file: Path) -> None:
+    file.write_bytes(file.read_bytes() + b"!")
+
+
+def shrink(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-1])
+
+
+def to_fifo(file: Path) -> None:
+    file.unlink()
+    os.mkfifo(file)
+
+
+def to_link(file: Path) -> None:
+    file.unlink()
+    file.symlink_to("/etc/hostname")
+
+
+def rewrite(file: Path) -> None:
+    """Same size, other content."""
+    file.write_bytes(b"9" * file.stat().st_size)
+
+
+@every_format
+@pytest.mark.parametrize("change", [remove, grow, shrink, to_fifo, to_link, rewrite])
+def test_a_file_that_changes_after_the_digest(
+    root: Path, bundle_format: BundleFormat, change: Callable[[Path], None]
+) -> None:
+    tree = scan(root)
+    expected = tree_digest(tree, bundle_format)
+    change(root / "data")
+    with pytest.raises(BundleError, match="source/data: ") as caught:
+        pack(tree, bundle_format, io.BytesIO(), expected=expected)
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("change", [remove, grow, shrink, to_fifo, to_link])
+def test_a_file_that_changes_before_the_digest(root: Path, change: Callable[[Path], None]) -> None:
+    tree = scan(root)
+    change(root / "data")
+    with pytest.raises(BundleError, match="source/data: "):
+        tree_digest(tree, "tgz")
+
+
+def test_a_digest_of_another_tree_is_noticed(root: Path) -> None:
+    expected = tree_digest(scan(root), "tgz")
+    (root / "data").chmod(0o755)
+    with pytest.raises(BundleError, match="isn't what was to be packed"):
+        pack(scan(root), "tgz", io.BytesIO(), expected=expected)
+
+
+@every_format
+def test_packing_ends_where_check_raises(root: Path, bundle_format: BundleFormat) -> None:
+    (root / "data").write_bytes(bytes(3 << 20))
+    calls = 0
+
+    def check() -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 4:  # in the middle of the second file
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        pack(scan(root), bundle_format, io.BytesIO(), check=check)
+
+
+@every_format
+def test_a_full_disk_is_passed_on(root: Path, bundle_format: BundleFormat) -> None:
+    class Full(io.BytesIO):
+        def write(self, data: object) -> int:
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        pack(scan(root), bundle_format, Full())
