@@ -1,0 +1,111 @@
+"""What a manifest says, resolved for one environment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal, Protocol
+
+from orchestrator.core.errors import Finding
+from orchestrator.core.model import Concurrency, Policy, Target
+
+Rollback = Literal["none", "target", "release"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FreezeWindow:
+    """A recurring time in which nothing is deployed."""
+
+    rrule: str
+    """RFC 5545, without the `RRULE:` before it."""
+    start: str
+    """HH:MM in `tz`."""
+    end: str
+    """HH:MM in `tz`."""
+    tz: str
+    """A name of the IANA database."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EnvironmentSettings:
+    """The environment that the release is resolved for."""
+
+    name: str
+    """`default` where the manifest has no environments."""
+    region: str | None = None
+    """The environment's own region; a target has its own in `Target.location`."""
+    role_arn: str | None = None
+    promote_from: str | None = None
+    soak: float | None = None
+    """Seconds."""
+    freeze: tuple[FreezeWindow, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Position:
+    """A place in a file; line and column count from 1."""
+
+    file: str
+    """As findings name it: relative to the current folder, the way the user gave it."""
+    line: int
+    column: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+class Origins(Protocol):
+    """Knows where things were written. Implemented by `manifest.origins`."""
+
+    def position(self, target_id: str, setting: str) -> Position: ...
+
+    def unsupported(self, targets: Iterable[Target]) -> list[Finding]: ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Release:
+    """A manifest, resolved for one environment."""
+
+    manifest: Path
+    """As the user gave it."""
+    release: str
+    """The release's name, expanded."""
+    environment: EnvironmentSettings
+    environments: tuple[str, ...]
+    """The names of all environments of the manifest; empty when it has none."""
+    state: str | None
+    """`s3://bucket/prefix`, or the absolute path of a folder; None when the manifest doesn't say."""
+    concurrency: Concurrency
+    policy: Policy
+    """`max_failures` is resolved against all targets; see `policy_for`."""
+    max_failures_share: float | None = None
+    """0 < share <= 1, where the manifest gives `max_failures` as a share."""
+    rollback: Rollback = "none"
+    targets: tuple[Target, ...]
+    """In the order of the manifest."""
+    origins: Origins = field(repr=False, compare=False)
+
+    def policy_for(self, targets: Sequence[Target]) -> Policy:
+        """The policy with a share of failures counted against these targets: rounded up, at least 1."""
+        if self.max_failures_share is None:
+            return self.policy
+        return replace(self.policy, max_failures=share_of(self.max_failures_share, len(targets)))
+
+    def position(self, target_id: str, setting: str = "") -> Position:
+        """Where a setting of a target was written: in its group, its application or the defaults.
+
+        `setting` is a key or a dotted path, such as `description` or `revision.source`. What was written nowhere
+        has the position of the target itself.
+        """
+        return self.origins.position(target_id, setting)
+
+    def unsupported(self, targets: Iterable[Target]) -> list[Finding]:
+        """What the run or these targets use and this version can't do; each message says "not supported yet"."""
+        return self.origins.unsupported(targets)
+
+
+def share_of(share: float, count: int) -> int:
+    """A share of a number of targets, rounded up to at least 1."""
+    # 0.07 * 100 is 7.000000000000001 in floating point; the rounding keeps that from becoming 8.
+    return max(1, -int(-round(share * count, 9) // 1))

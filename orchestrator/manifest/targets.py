@@ -1,0 +1,164 @@
+"""From levels of settings to targets."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from orchestrator.core.model import (
+    AppSpecRevision,
+    BundleSource,
+    DeploymentSettings,
+    GitHubRevision,
+    Location,
+    RevisionSource,
+    S3Revision,
+)
+from orchestrator.manifest.levels import Level
+from orchestrator.manifest.models import Application
+from orchestrator.manifest.nodes import Node, child, descend
+from orchestrator.manifest.problems import Problems
+from orchestrator.manifest.target_models import Alarms, Revision, TargetInstances
+
+T = TypeVar("T")
+
+MAX_APPSPEC = 1024 * 1024
+"""Bytes; what is larger is no AppSpec."""
+
+
+def setting(levels: Sequence[Level], name: str, kind: type[T]) -> T | None:
+    """A setting from the nearest level that has it. Levels go from the defaults to the group."""
+    for level in reversed(levels):
+        value = level.values.get(name)
+        if isinstance(value, kind):
+            return value
+    return None
+
+
+def is_written(levels: Sequence[Level], name: str) -> bool:
+    """Whether a level has the setting at all, be it wrong."""
+    return any(child(level.node, name) is not None for level in levels)
+
+
+def location(levels: Sequence[Level], environment: Location, default_region: str | None) -> Location:
+    """Where a target is: a group and an application override the environment, which overrides the defaults.
+
+    The region is empty where nothing says it.
+    """
+    defaults, own = levels[:1], levels[1:]
+    region = setting(own, "region", str) or environment.region or setting(defaults, "region", str) or default_region
+    role = setting(own, "role_arn", str) or environment.role_arn or setting(defaults, "role_arn", str)
+    return Location(region=region or "", role_arn=role)
+
+
+def labels(levels: Sequence[Level]) -> Mapping[str, str]:
+    found: dict[str, str] = {}
+    for level in levels:
+        value = level.values.get("labels")
+        if isinstance(value, dict):
+            found.update(value)
+    return found
+
+
+def deployment_settings(levels: Sequence[Level]) -> DeploymentSettings:
+    auto_rollback = setting(levels, "auto_rollback", list)
+    alarms = setting(levels, "alarms", Alarms)
+    instances = setting(levels, "target_instances", TargetInstances)
+    return DeploymentSettings(
+        deployment_config=setting(levels, "deployment_config", str),
+        description=setting(levels, "description", str) or "",
+        auto_rollback=None if auto_rollback is None else tuple(auto_rollback),
+        alarms=None if alarms is None else alarms.to_api(),
+        file_exists_behavior=setting(levels, "file_exists_behavior", str),
+        ignore_application_stop_failures=setting(levels, "ignore_application_stop_failures", bool),
+        update_outdated_instances_only=setting(levels, "update_outdated_instances_only", bool),
+        target_instances=None if instances is None else instances.to_api(),
+    )
+
+
+# --- revisions -------------------------------------------------------------------------------------------------------
+
+
+class Revisions:
+    """The revisions of one application's targets."""
+
+    def __init__(self, application: Application, node: Node, name: str, problems: Problems) -> None:
+        self._revision: Revision = application.revision
+        self._node = node
+        self._name = name
+        self._problems = problems
+        self._ready: RevisionSource | None = None
+        self._bundles: dict[tuple[str, str], BundleSource] = {}
+
+    def of(self, levels: Sequence[Level]) -> RevisionSource:
+        """The revision of one target; targets with the same settings share it."""
+        if self._revision.source is not None:
+            return self._bundle(self._revision.source, levels)
+        if self._ready is None:
+            self._ready = self._other()
+        return self._ready
+
+    def _bundle(self, source: str, levels: Sequence[Level]) -> BundleSource:
+        bucket = setting(levels, "bucket", str) or ""
+        prefix = (setting(levels, "prefix", str) or "").strip("/")
+        if not is_written(levels, "bucket"):
+            self._problems.add(
+                self._written("source"),
+                ("applications", self._name, "revision", "source"),
+                "there is no bucket for its archive",
+                "set bucket: in the defaults, the application or the group",
+            )
+        if (bucket, prefix) not in self._bundles:
+            self._bundles[bucket, prefix] = BundleSource(
+                path=self._path("source", source),
+                bucket=bucket,
+                prefix=prefix,
+                format=self._revision.format,
+                ignore=tuple(self._revision.ignore),
+                key=self._revision.key,
+            )
+        return self._bundles[bucket, prefix]
+
+    def _other(self) -> RevisionSource:
+        revision = self._revision
+        if (given := revision.s3) is not None:
+            etag = None if given.etag is None else given.etag.strip('"')
+            found = given.found_type() or "zip"
+            return S3Revision(bucket=given.bucket, key=given.key, bundle_type=found, version=given.version, etag=etag)
+        if (commit := revision.github) is not None:
+            return GitHubRevision(repository=commit.repository, commit_id=commit.commit)
+        return self._appspec(revision.appspec or "")
+
+    def _appspec(self, name: str) -> AppSpecRevision:
+        path = self._path("appspec", name)
+        content = ""
+        try:
+            with path.open("rb") as file:
+                data = file.read(MAX_APPSPEC + 1)
+            if len(data) > MAX_APPSPEC:
+                self._complain(f"{name} is larger than {MAX_APPSPEC // 1024} kB")
+            content = data.decode()
+        except UnicodeDecodeError:
+            self._complain(f"{name} is not UTF-8")
+        except (OSError, ValueError) as error:
+            self._complain(f"{name} can't be read: {error.strerror if isinstance(error, OSError) else error}")
+        return AppSpecRevision(content=content, sha256=hashlib.sha256(content.encode()).hexdigest())
+
+    def _complain(self, message: str) -> None:
+        place = ("applications", self._name, "revision", "appspec")
+        self._problems.add(self._written("appspec"), place, message, "paths are relative to the file that holds them")
+
+    def _path(self, kind: str, text: str) -> Path:
+        """Absolute; relative to the file that the path stands in."""
+        return absolute(text, self._written(kind).file)
+
+    def _written(self, kind: str) -> Node:
+        return descend(self._node, ("revision", kind)) or self._node
+
+
+def absolute(text: str, file: str) -> Path:
+    """A path that is written in a file. Symlinks in it stay: what they lead to may change until it is read."""
+    return Path(os.path.abspath(Path(file).parent / text))  # noqa: PTH100 -- Path.resolve would follow symlinks
