@@ -1,0 +1,115 @@
+"""CodeDeploy's operations on applications and their revisions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from orchestrator.sandbox.context import Context, Handler, check_batch, page
+from orchestrator.sandbox.errors import Json, ServiceError
+from orchestrator.sandbox.region import Application
+from orchestrator.sandbox.revisions import RevisionRecord, normal_location, revision_key
+
+_SORT_KEYS = {"registerTime": "registered", "firstUsedTime": "first_used", "lastUsedTime": "last_used"}
+
+
+def create_application(context: Context, parameters: Json) -> Json:
+    name = parameters["applicationName"]
+    platform = parameters.get("computePlatform", "Server")
+    if platform != "Server":
+        raise ServiceError("InvalidComputePlatformException", f"the sandbox simulates Server only, not {platform}")
+    if name in context.region.applications:
+        raise ServiceError("ApplicationAlreadyExistsException", f"Application already exists: {name}")
+    application = context.region.applications[name] = Application(name=name, created=context.now)
+    return {"applicationId": application.id}
+
+
+def get_application(context: Context, parameters: Json) -> Json:
+    return {"application": context.region.application(parameters["applicationName"]).info()}
+
+
+def batch_get_applications(context: Context, parameters: Json) -> Json:
+    names = parameters["applicationNames"]
+    check_batch(names, 100, "applications")
+    return {"applicationsInfo": [context.region.application(name).info() for name in names]}
+
+
+def list_applications(context: Context, parameters: Json) -> Json:
+    names, token = page(sorted(context.region.applications), parameters.get("nextToken"), context.options.page_size)
+    return {"applications": names, "nextToken": token}
+
+
+def delete_application(context: Context, parameters: Json) -> Json:
+    """As at AWS, one that isn't there is no error."""
+    region = context.region
+    application = region.applications.get(parameters["applicationName"])
+    if application is not None:
+        for group in application.groups.values():
+            region.abandon(group, context.now, "APPLICATION_MISSING", "The application was deleted.")
+        del region.applications[application.name]
+    return {}
+
+
+def register_application_revision(context: Context, parameters: Json) -> Json:
+    application = context.region.application(parameters["applicationName"])
+    application.register(normal_location(parameters["revision"]), context.now, parameters.get("description"))
+    return {}
+
+
+def get_application_revision(context: Context, parameters: Json) -> Json:
+    application = context.region.application(parameters["applicationName"])
+    location = normal_location(parameters["revision"])
+    record = application.revisions.get(revision_key(location))
+    if record is None:
+        raise ServiceError("RevisionDoesNotExistException", f"{application.name} has no such revision")
+    return {"applicationName": application.name, "revision": location, "revisionInfo": record.info()}
+
+
+def batch_get_application_revisions(context: Context, parameters: Json) -> Json:
+    application = context.region.application(parameters["applicationName"])
+    check_batch(parameters["revisions"], 25, "revisions")
+    locations = [normal_location(location) for location in parameters["revisions"]]
+    records = [application.revisions.get(revision_key(location)) for location in locations]
+    found = [{"revisionLocation": one.location, "genericRevisionInfo": one.info()} for one in records if one]
+    missing = None if len(found) == len(records) else "Some of the revisions do not exist"
+    return {"applicationName": application.name, "revisions": found, "errorMessage": missing}
+
+
+def list_application_revisions(context: Context, parameters: Json) -> Json:
+    application = context.region.application(parameters["applicationName"])
+    bucket, prefix = parameters.get("s3Bucket"), parameters.get("s3KeyPrefix", "")
+    if prefix and not bucket:
+        raise ServiceError("BucketNameFilterRequiredException", "s3KeyPrefix needs s3Bucket")
+    deployed = parameters.get("deployed", "ignore")
+    found = [
+        record
+        for record in application.revisions.values()
+        if _is_in_bucket(record.location, bucket, prefix) and deployed in ("ignore", _deployed(record))
+    ]
+    sort_key = _SORT_KEYS[parameters.get("sortBy", "registerTime")]
+    found.sort(key=lambda record: getattr(record, sort_key) or 0.0, reverse=parameters.get("sortOrder") == "descending")
+    keys, token = page(
+        [revision_key(record.location) for record in found], parameters.get("nextToken"), context.options.page_size
+    )
+    return {"revisions": [application.revisions[key].location for key in keys], "nextToken": token}
+
+
+def _is_in_bucket(location: Json, bucket: str | None, prefix: str) -> bool:
+    s3 = location.get("s3Location", {})
+    return bucket is None or (s3.get("bucket") == bucket and s3["key"].startswith(prefix))
+
+
+def _deployed(record: RevisionRecord) -> str:
+    return "include" if record.groups else "exclude"
+
+
+HANDLERS: Mapping[str, Handler] = {
+    "CreateApplication": create_application,
+    "GetApplication": get_application,
+    "BatchGetApplications": batch_get_applications,
+    "ListApplications": list_applications,
+    "DeleteApplication": delete_application,
+    "RegisterApplicationRevision": register_application_revision,
+    "GetApplicationRevision": get_application_revision,
+    "BatchGetApplicationRevisions": batch_get_application_revisions,
+    "ListApplicationRevisions": list_application_revisions,
+}

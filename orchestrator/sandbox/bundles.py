@@ -1,0 +1,84 @@
+"""Would an agent get this bundle? Looked at once for each version of an object, when a deployment of it is created."""
+
+from __future__ import annotations
+
+import asyncio
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterable
+from io import BytesIO
+from typing import IO
+
+from orchestrator.sandbox.errors import Json, S3Error
+from orchestrator.sandbox.storage import Blob, Storage
+
+_ENTRIES = 200_000
+
+
+class BundleChecker:
+    """Finds what makes DownloadBundle fail."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        self._known: dict[tuple[str, str, str, str, str], str | None] = {}
+
+    async def problem(self, revision: Json) -> str | None:
+        """What the agent would say, or None. GitHub revisions are taken as given."""
+        location = revision.get("s3Location")
+        if location is None:
+            return None
+        bucket, key, kind = location["bucket"], location["key"], location["bundleType"]
+        try:
+            version = self._storage.bucket(bucket).find(key, location.get("version"))
+            blob = version.body
+        except S3Error as error:
+            return f"{error.message} (s3://{bucket}/{key})"
+        expected = location.get("eTag", version.etag)
+        if expected != version.etag:
+            return f"Expected S3 object s3://{bucket}/{key} to have eTag {expected}, but it has {version.etag}"
+        place = (bucket, key, version.id, version.etag, kind)
+        if place not in self._known:
+            # Reading a big archive takes a moment; other calls go on meanwhile.
+            self._known[place] = await asyncio.to_thread(_archive_problem, blob, kind)
+        return self._known[place]
+
+
+def _archive_problem(blob: Blob, kind: str) -> str | None:
+    try:
+        with blob.path.open("rb") if blob.path is not None else BytesIO(blob.data or b"") as file:
+            has_appspec = _has_appspec(_names(file, kind))
+    except (OSError, EOFError, ValueError, tarfile.TarError, zipfile.BadZipFile, zlib.error) as error:
+        return f"The bundle can't be unpacked as {kind}: {error}"
+    if not has_appspec:
+        return (
+            "The CodeDeploy agent did not find an AppSpec file within the unpacked revision directory at "
+            'revision-relative path "appspec.yml".'
+        )
+    return None
+
+
+def _names(file: IO[bytes], kind: str) -> Iterable[str]:
+    if kind == "zip":
+        with zipfile.ZipFile(file) as archive:
+            yield from archive.namelist()
+        return
+    # tar itself recognises gzip, whatever the type says; a plain tar that is called tgz fails.
+    with tarfile.open(fileobj=file, mode="r|gz" if kind == "tgz" else "r|*") as archive:
+        for count, member in enumerate(archive):
+            if count >= _ENTRIES:
+                raise ValueError(f"more than {_ENTRIES} entries")
+            yield member.name
+
+
+def _has_appspec(names: Iterable[str]) -> bool:
+    """At the root, or in the only folder there (the agent then leaves that level out)."""
+    folders: set[str] = set()
+    nested = False
+    for name in names:
+        parts = [part for part in name.split("/") if part not in ("", ".")]
+        if parts == ["appspec.yml"]:
+            return True
+        folders.update(parts[:1])
+        nested = nested or (len(parts) == 2 and parts[1] == "appspec.yml")
+    return nested and len(folders) == 1

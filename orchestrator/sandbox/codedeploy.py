@@ -1,0 +1,86 @@
+"""CodeDeploy's front: the JSON protocol, the accounts and regions, and the table of operations."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Mapping
+
+from orchestrator.sandbox import applications, groups, operations
+from orchestrator.sandbox.bundles import BundleChecker
+from orchestrator.sandbox.context import Context, Handler, Rendered
+from orchestrator.sandbox.errors import ServiceError, unsupported
+from orchestrator.sandbox.fleet import FleetSpec, GroupSpec
+from orchestrator.sandbox.identity import Scope
+from orchestrator.sandbox.injector import Injector
+from orchestrator.sandbox.options import SandboxOptions
+from orchestrator.sandbox.region import Application, Config, Region
+from orchestrator.sandbox.shapes import ServiceModel
+
+HANDLERS: Mapping[str, Handler] = {**applications.HANDLERS, **groups.HANDLERS, **operations.HANDLERS}
+
+
+class CodeDeploy:
+    """All accounts and regions. Knows no HTTP."""
+
+    def __init__(
+        self, fleet: FleetSpec, options: SandboxOptions, injector: Injector, bundles: BundleChecker, started: float
+    ) -> None:
+        self._options = options
+        self._injector = injector
+        self._bundles = bundles
+        self._started = started
+        self._model = ServiceModel()
+        self.regions: dict[tuple[str, str], Region] = {}
+        for config in fleet.configs:
+            region = self.region(config.account, config.region)
+            region.configs[config.name] = Config(
+                name=config.name, kind=config.kind, value=config.value, created=started
+            )
+        for group in fleet.groups:
+            self._add(group)
+
+    def region(self, account: str, name: str) -> Region:
+        """Made when it is first asked for: an account without anything in it exists, too."""
+        key = (account, name)
+        if key not in self.regions:
+            self.regions[key] = Region(account, name, self._options, lambda: self._injector.faults, self._started)
+        return self.regions[key]
+
+    async def call(self, operation: str, body: bytes, scope: Scope, now: float) -> bytes:
+        """The answer's JSON. Raises `ServiceError`."""
+        model = self._model.operation(operation)
+        handler = HANDLERS.get(operation)
+        if handler is None:
+            raise unsupported(operation)
+        try:
+            parameters = json.loads(body or b"{}")
+        except ValueError as error:
+            raise ServiceError("SerializationException", f"the body isn't JSON: {error}") from None
+        context = Context(
+            region=self.region(scope.identity.account, scope.region),
+            now=now,
+            injector=self._injector,
+            bundles=self._bundles,
+            options=self._options,
+            deployment_info=self._model.deployment_info,
+        )
+        answer = handler(context, model.check(parameters))
+        if inspect.isawaitable(answer):
+            answer = await answer
+        if isinstance(answer, Rendered):
+            return answer.text.encode()
+        return json.dumps(model.serialize(answer)).encode()
+
+    def _add(self, spec: GroupSpec) -> None:
+        region = self.region(spec.account, spec.region)
+        application = region.applications.setdefault(
+            spec.application, Application(name=spec.application, created=self._started)
+        )
+        settings = {
+            "deploymentConfigName": spec.deployment_config,
+            "serviceRoleArn": f"arn:aws:iam::{spec.account}:role/CodeDeployServiceRole",
+            "autoRollbackConfiguration": {"enabled": bool(spec.auto_rollback), "events": list(spec.auto_rollback)},
+            "ec2TagFilters": [{"Key": "Name", "Value": spec.deployment_group, "Type": "KEY_AND_VALUE"}],
+        }
+        groups.add_group(region, application, spec.deployment_group, settings, spec.instances)

@@ -1,0 +1,230 @@
+"""CodeDeploy's operations on deployment groups and deployment configurations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from orchestrator.sandbox.context import Context, Handler, check_batch, page
+from orchestrator.sandbox.deployments import Group, instance_ids
+from orchestrator.sandbox.errors import Json, ServiceError, unsupported
+from orchestrator.sandbox.fleet import BUILT_IN_CONFIGS
+from orchestrator.sandbox.region import Application, Config, Region
+
+DEFAULT_CONFIG = "CodeDeployDefault.OneAtATime"
+_STYLE = {"deploymentType": "IN_PLACE", "deploymentOption": "WITHOUT_TRAFFIC_CONTROL"}
+_KEPT = (
+    "deploymentConfigName",
+    "ec2TagFilters",
+    "onPremisesInstanceTagFilters",
+    "serviceRoleArn",
+    "triggerConfigurations",
+    "alarmConfiguration",
+    "autoRollbackConfiguration",
+    "outdatedInstancesStrategy",
+    "deploymentStyle",
+    "loadBalancerInfo",
+    "ec2TagSet",
+    "onPremisesTagSet",
+    "terminationHookEnabled",
+)
+_EMPTY = {
+    "ec2TagFilters": [],
+    "onPremisesInstanceTagFilters": [],
+    "autoScalingGroups": [],
+    "triggerConfigurations": [],
+    "deploymentConfigName": DEFAULT_CONFIG,
+    "outdatedInstancesStrategy": "UPDATE",
+    "terminationHookEnabled": False,
+}
+
+
+def add_group(region: Region, application: Application, name: str, settings: Json, instances: int) -> Group:
+    """`settings`: members of DeploymentGroupInfo; what they leave out gets AWS's defaults."""
+    group = application.groups[name] = Group(
+        account=region.account,
+        region=region.name,
+        application=application.name,
+        name=name,
+        instances=instance_ids(region.account, region.name, f"{application.name}/{name}", instances),
+        settings={**_EMPTY, "deploymentStyle": dict(_STYLE), **settings},
+    )
+    return group
+
+
+def create_deployment_group(context: Context, parameters: Json) -> Json:
+    region = context.region
+    application = region.application(parameters["applicationName"])
+    name = parameters["deploymentGroupName"]
+    if name in application.groups:
+        raise ServiceError("DeploymentGroupAlreadyExistsException", f"Deployment group already exists: {name}")
+    settings = _settings(region, parameters)
+    return {"deploymentGroupId": add_group(region, application, name, settings, context.options.instances).id}
+
+
+def update_deployment_group(context: Context, parameters: Json) -> Json:
+    region = context.region
+    old_name: str = parameters["currentDeploymentGroupName"]
+    group = region.group(parameters["applicationName"], old_name)
+    new_name: str = parameters.get("newDeploymentGroupName", old_name)
+    groups = region.application(group.application).groups
+    if new_name != old_name and new_name in groups:
+        raise ServiceError("DeploymentGroupAlreadyExistsException", f"Deployment group already exists: {new_name}")
+    group.settings = {**group.settings, **_settings(region, parameters)}
+    group.name = new_name
+    groups[new_name] = groups.pop(old_name)
+    return {"hooksNotCleanedUp": []}
+
+
+def get_deployment_group(context: Context, parameters: Json) -> Json:
+    group = context.region.group(parameters["applicationName"], parameters["deploymentGroupName"])
+    context.region.settle(group, context.now)
+    return {"deploymentGroupInfo": group.info(context.now)}
+
+
+def batch_get_deployment_groups(context: Context, parameters: Json) -> Json:
+    """Groups that aren't there are left out, and named in `errorMessage`."""
+    names = parameters["deploymentGroupNames"]
+    check_batch(names, 100, "deployment groups")
+    groups = context.region.application(parameters["applicationName"]).groups
+    missing = [name for name in names if name not in groups]
+    found = [groups[name] for name in names if name in groups]
+    for group in found:
+        context.region.settle(group, context.now)
+    return {
+        "deploymentGroupsInfo": [group.info(context.now) for group in found],
+        "errorMessage": f"No Deployment Group found for names: {', '.join(missing)}" if missing else None,
+    }
+
+
+def list_deployment_groups(context: Context, parameters: Json) -> Json:
+    application = context.region.application(parameters["applicationName"])
+    names, token = page(sorted(application.groups), parameters.get("nextToken"), context.options.page_size)
+    return {"applicationName": application.name, "deploymentGroups": names, "nextToken": token}
+
+
+def delete_deployment_group(context: Context, parameters: Json) -> Json:
+    """As at AWS, one that isn't there is no error."""
+    region = context.region
+    application = region.applications.get(parameters["applicationName"])
+    group = application.groups.get(parameters["deploymentGroupName"]) if application else None
+    if application is not None and group is not None:
+        region.abandon(group, context.now, "DEPLOYMENT_GROUP_MISSING", "The deployment group was deleted.")
+        del application.groups[group.name]
+    return {"hooksNotCleanedUp": []}
+
+
+def create_deployment_config(context: Context, parameters: Json) -> Json:
+    region, name = context.region, parameters["deploymentConfigName"]
+    if parameters.get("computePlatform", "Server") != "Server" or parameters.get("trafficRoutingConfig"):
+        raise ServiceError("InvalidComputePlatformException", "the sandbox simulates Server only")
+    if parameters.get("zonalConfig"):
+        raise unsupported("zonalConfig")
+    if name.startswith("CodeDeployDefault."):
+        raise ServiceError(
+            "InvalidDeploymentConfigNameException", f"{name}: names that start with CodeDeployDefault. are AWS's own"
+        )
+    if name in region.configs:
+        raise ServiceError("DeploymentConfigAlreadyExistsException", f"Deployment configuration already exists: {name}")
+    kind, value = _minimum(parameters.get("minimumHealthyHosts") or {})
+    config = region.configs[name] = Config(name=name, kind=kind, value=value, created=context.now)
+    return {"deploymentConfigId": config.id}
+
+
+def get_deployment_config(context: Context, parameters: Json) -> Json:
+    config = context.region.config(parameters["deploymentConfigName"])
+    return {
+        "deploymentConfigInfo": {
+            "deploymentConfigId": config.id,
+            "deploymentConfigName": config.name,
+            "minimumHealthyHosts": {"type": config.kind, "value": config.value},
+            "createTime": config.created,
+            "computePlatform": "Server",
+        }
+    }
+
+
+def list_deployment_configs(context: Context, parameters: Json) -> Json:
+    names, token = page(sorted(context.region.configs), parameters.get("nextToken"), context.options.page_size)
+    return {"deploymentConfigsList": names, "nextToken": token}
+
+
+def delete_deployment_config(context: Context, parameters: Json) -> Json:
+    region, name = context.region, parameters["deploymentConfigName"]
+    if name in BUILT_IN_CONFIGS:
+        raise ServiceError("InvalidOperationException", f"{name} is AWS's own and can't be deleted")
+    users = [
+        group.target
+        for application in region.applications.values()
+        for group in application.groups.values()
+        if group.settings["deploymentConfigName"] == name
+    ]
+    if users:
+        raise ServiceError("DeploymentConfigInUseException", f"{name} is used by {', '.join(users)}")
+    region.configs.pop(name, None)
+    return {}
+
+
+def _settings(region: Region, parameters: Json) -> Json:
+    settings = {name: parameters[name] for name in _KEPT if name in parameters}
+    if config := settings.get("deploymentConfigName"):
+        region.config(config)
+    if (groups := parameters.get("autoScalingGroups")) is not None:
+        settings["autoScalingGroups"] = [{"name": name} for name in groups]
+    if parameters.get("blueGreenDeploymentConfiguration"):
+        raise unsupported("blue/green deployment")
+    if parameters.get("ecsServices"):
+        raise unsupported("the compute platform ECS")
+    if style := settings.get("deploymentStyle"):
+        settings["deploymentStyle"] = _style({**_STYLE, **style})
+    check_rollback(settings.get("autoRollbackConfiguration"))
+    check_alarms(settings.get("alarmConfiguration"))
+    return settings
+
+
+def _style(style: Json) -> Json:
+    if style["deploymentType"] != "IN_PLACE":
+        raise unsupported("blue/green deployment")
+    return style
+
+
+def check_rollback(config: Json | None) -> None:
+    if config and config.get("enabled") and not config.get("events"):
+        raise ServiceError(
+            "InvalidAutoRollbackConfigException", "autoRollbackConfiguration is enabled, but names no events"
+        )
+
+
+def check_alarms(config: Json | None) -> None:
+    alarms = (config or {}).get("alarms") or []
+    if len(alarms) > 10:
+        raise ServiceError("AlarmsLimitExceededException", f"{len(alarms)} alarms; the limit is 10")
+    if config and config.get("enabled") and not alarms:
+        raise ServiceError("InvalidAlarmConfigException", "the alarm configuration is enabled, but names no alarms")
+
+
+def _minimum(hosts: Json) -> tuple[str, int]:
+    kind, value = hosts.get("type"), hosts.get("value")
+    if kind is None or value is None:
+        raise ServiceError(
+            "InvalidMinimumHealthyHostValueException", "minimumHealthyHosts needs a type and a value on Server"
+        )
+    if value < 0 or (kind == "FLEET_PERCENT" and value > 99):
+        raise ServiceError(
+            "InvalidMinimumHealthyHostValueException",
+            f"{value} is out of range (HOST_COUNT: from 0; FLEET_PERCENT: 0 to 99)",
+        )
+    return kind, value
+
+
+HANDLERS: Mapping[str, Handler] = {
+    "CreateDeploymentGroup": create_deployment_group,
+    "UpdateDeploymentGroup": update_deployment_group,
+    "GetDeploymentGroup": get_deployment_group,
+    "BatchGetDeploymentGroups": batch_get_deployment_groups,
+    "ListDeploymentGroups": list_deployment_groups,
+    "DeleteDeploymentGroup": delete_deployment_group,
+    "CreateDeploymentConfig": create_deployment_config,
+    "GetDeploymentConfig": get_deployment_config,
+    "ListDeploymentConfigs": list_deployment_configs,
+    "DeleteDeploymentConfig": delete_deployment_config,
+}

@@ -1,0 +1,257 @@
+"""The HTTP side of the sandbox, on aiohttp: which service a request is for, who calls, and what faults befall it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import struct
+import urllib.parse
+import uuid
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from orchestrator.sandbox import s3, sts
+from orchestrator.sandbox.codedeploy import CodeDeploy
+from orchestrator.sandbox.errors import S3Error, ServiceError
+from orchestrator.sandbox.identity import AuthError, Keyring, Scope
+from orchestrator.sandbox.injector import Injector
+from orchestrator.sandbox.inspection import Calls
+from orchestrator.sandbox.options import Service
+from orchestrator.sandbox.storage import Blob, Storage
+from orchestrator.sandbox.wire import Answer, Request
+
+_TARGET_PREFIX = "CodeDeploy_20141006."
+_JSON = "application/x-amz-json-1.1"
+_BODY_LIMIT = 1024**2
+"""Bytes of a request to CodeDeploy or STS."""
+
+_JSON_AUTH = {
+    "missing": "MissingAuthenticationTokenException",
+    "malformed": "IncompleteSignatureException",
+    "unknown": "UnrecognizedClientException",
+    "token": "UnrecognizedClientException",
+    "expired": "ExpiredTokenException",
+}
+_STS_AUTH = {
+    "missing": "MissingAuthenticationToken",
+    "malformed": "IncompleteSignature",
+    "unknown": "InvalidClientTokenId",
+    "token": "InvalidClientTokenId",
+    "expired": "ExpiredToken",
+}
+_S3_AUTH = {
+    "missing": ("AccessDenied", 403),
+    "malformed": ("AuthorizationHeaderMalformed", 400),
+    "unknown": ("InvalidAccessKeyId", 403),
+    "token": ("InvalidToken", 400),
+    "expired": ("ExpiredToken", 400),
+}
+
+
+@dataclass(slots=True)
+class _Exchange:
+    """One request on its way through."""
+
+    request: web.BaseRequest
+    service: Service
+    operation: str
+    loses_answer: bool = False
+
+
+class Front:
+    """Handles every request of the one port."""
+
+    def __init__(
+        self,
+        *,
+        codedeploy: CodeDeploy,
+        storage: Storage,
+        keyring: Keyring,
+        injector: Injector,
+        calls: Calls,
+        clock: Callable[[], float],
+    ) -> None:
+        self._codedeploy = codedeploy
+        self._storage = storage
+        self._keyring = keyring
+        self._injector = injector
+        self._calls = calls
+        self._clock = clock
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        target = request.headers.get("X-Amz-Target")
+        if target is not None:
+            # The target of any other service stays whole: CodeDeploy then says that it knows no such operation.
+            exchange = _Exchange(request, "codedeploy", target.removeprefix(_TARGET_PREFIX))
+            return await self._suffer(exchange) or await self._codedeploy_answer(exchange)
+        path, _, query_string = request.raw_path.partition("?")
+        query = dict(urllib.parse.parse_qsl(query_string, keep_blank_values=True))
+        if request.method == "POST" and path == "/" and not query:
+            return await self._sts_answer(request)
+        path = urllib.parse.unquote(path)
+        operation = s3.operation_of(request.method, *s3.split_path(path), query, request.headers)
+        exchange = _Exchange(request, "s3", operation)
+        return await self._suffer(exchange) or await self._s3_answer(exchange, path, query)
+
+    async def _codedeploy_answer(self, exchange: _Exchange) -> web.StreamResponse:
+        try:
+            body = await _read(exchange.request)
+            now = self._clock()
+            scope = self._authenticate(exchange, now)
+            self._injector.check_rate((scope.identity.account, scope.region), now)
+            answer = await self._codedeploy.call(exchange.operation, body, scope, now)
+            outcome, status = "ok", 200
+        except AuthError as error:
+            outcome, status = _JSON_AUTH[error.kind], 400
+            answer = _json_error(outcome, error.message)
+        except ServiceError as error:
+            outcome, status = error.code, error.status
+            answer = _json_error(error.code, error.message)
+        headers = {"x-amzn-RequestId": str(uuid.uuid4()), "Content-Type": _JSON}
+        return self._finish(exchange, outcome, web.Response(body=answer, status=status, headers=headers))
+
+    async def _sts_answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        exchange = _Exchange(request, "sts", "unknown")
+        try:
+            body = await _read(request)
+            form = dict(urllib.parse.parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
+            exchange.operation = form.get("Action", "unknown")
+            if (fate := await self._suffer(exchange)) is not None:
+                return fate
+            now = self._clock()
+            answer = sts.call(self._keyring, self._authenticate(exchange, now).identity, form, now)
+            outcome = "ok"
+        except AuthError as error:
+            outcome = _STS_AUTH[error.kind]
+            answer = sts.error_answer(ServiceError(outcome, error.message, status=403))
+        except ServiceError as error:
+            outcome = error.code
+            answer = sts.error_answer(error)
+        response = web.Response(body=answer.body, status=answer.status, headers=answer.headers)
+        return self._finish(exchange, outcome, response)
+
+    async def _s3_answer(self, exchange: _Exchange, path: str, query: dict[str, str]) -> web.StreamResponse:
+        request = exchange.request
+        try:
+            now = self._clock()
+            scope = self._authenticate(exchange, now, query)
+            if request.headers.get("Expect", "").lower() == "100-continue":
+                await _send_continue(request)
+            answer = await s3.call(
+                self._storage,
+                Request(
+                    method=request.method,
+                    path=path,
+                    query=query,
+                    headers=request.headers,
+                    scope=scope,
+                    now=now,
+                    body=_pieces(request),
+                ),
+            )
+            outcome = "ok"
+        except AuthError as error:
+            outcome, status = _S3_AUTH[error.kind]
+            answer = s3.error_answer(S3Error(outcome, error.message, status=status), path)
+        except S3Error as error:
+            outcome = error.code
+            answer = s3.error_answer(error, path)
+        answer.headers["x-amz-request-id"] = uuid.uuid4().hex[:16].upper()
+        if answer.blob is not None and request.method != "HEAD" and not exchange.loses_answer:
+            return await self._stream(exchange, answer, answer.blob)
+        return self._finish(exchange, outcome, _s3_response(request, answer))
+
+    async def _stream(self, exchange: _Exchange, answer: Answer, blob: Blob) -> web.StreamResponse:
+        """A body piece by piece."""
+        self._calls.add("s3", exchange.operation, "ok")
+        response = web.StreamResponse(status=answer.status, headers=answer.headers)
+        response.content_length = answer.length
+        await response.prepare(exchange.request)
+        for chunk in blob.chunks(answer.start, answer.length):
+            await response.write(chunk)
+        await response.write_eof()
+        return response
+
+    def _authenticate(self, exchange: _Exchange, now: float, query: dict[str, str] | None = None) -> Scope:
+        scope = self._keyring.authenticate(exchange.request.headers, query or {}, now)
+        if scope.service != exchange.service:
+            raise AuthError("malformed", f"the request is signed for {scope.service!r}, not for {exchange.service!r}")
+        if self._injector.is_expired(exchange.service, now):
+            raise AuthError("expired", "The security token included in the request is expired")
+        return scope
+
+    async def _suffer(self, exchange: _Exchange) -> web.StreamResponse | None:
+        """What befalls the call before it is carried out; None: nothing that ends it."""
+        if (latency := self._injector.latency(exchange.service)) > 0:
+            await asyncio.sleep(latency)
+        match self._injector.fate(exchange.service, exchange.operation):
+            case "handle":
+                return None
+            case "reset_after":
+                exchange.loses_answer = True
+                return None
+            case "reset_before":
+                self._calls.add(exchange.service, exchange.operation, "reset before")
+                return _reset(exchange.request)
+            case "error":
+                self._calls.add(exchange.service, exchange.operation, "HTTP 500")
+                body = _json_error("InternalFailure", "The request processing has failed because of an unknown error")
+                return web.Response(status=500, body=body, headers={"Content-Type": _JSON})
+
+    def _finish(self, exchange: _Exchange, outcome: str, response: web.Response) -> web.StreamResponse:
+        if exchange.loses_answer:
+            self._calls.add(exchange.service, exchange.operation, "reset after")
+            return _reset(exchange.request)
+        self._calls.add(exchange.service, exchange.operation, outcome)
+        return response
+
+
+def _json_error(code: str, message: str) -> bytes:
+    return json.dumps({"__type": code, "message": message}).encode()
+
+
+def _s3_response(request: web.BaseRequest, answer: Answer) -> web.Response:
+    response = web.Response(status=answer.status, headers=answer.headers)
+    if request.method == "HEAD":
+        # The length is that of the body which GET would send.
+        response.headers["Content-Length"] = str(answer.length)
+    elif answer.status != 304:
+        response.body = answer.body
+    return response
+
+
+async def _read(request: web.BaseRequest) -> bytes:
+    """A small body. Raises `ServiceError`."""
+    if (request.content_length or 0) > _BODY_LIMIT:
+        raise ServiceError("RequestEntityTooLargeException", f"more than {_BODY_LIMIT} bytes", status=413)
+    body = bytearray()
+    async for piece in _pieces(request):
+        body += piece
+        if len(body) > _BODY_LIMIT:
+            raise ServiceError("RequestEntityTooLargeException", f"more than {_BODY_LIMIT} bytes", status=413)
+    return bytes(body)
+
+
+async def _pieces(request: web.BaseRequest) -> AsyncIterator[bytes]:
+    while piece := await request.content.readany():
+        yield piece
+
+
+async def _send_continue(request: web.BaseRequest) -> None:
+    """aiohttp answers `Expect` in its router only, which the sandbox does without. SDKs wait a second for it."""
+    await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    request.writer.output_size = 0
+
+
+def _reset(request: web.BaseRequest) -> web.Response:
+    """Cuts the connection off with a TCP reset. The response that is returned never arrives."""
+    transport = request.transport
+    if transport is not None:
+        connection = transport.get_extra_info("socket")
+        if connection is not None:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        transport.abort()
+    return web.Response()

@@ -1,0 +1,273 @@
+"""CodeDeploy's state in one account and region, and the course of its deployments.
+
+Time passes by looking: every operation first calls `settle`, which deals with the deployments that have ended since.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+
+from orchestrator.sandbox import course
+from orchestrator.sandbox import schedule as schedules
+from orchestrator.sandbox.deployments import Deployment, Group, new_deployment_id
+from orchestrator.sandbox.errors import Json, ServiceError
+from orchestrator.sandbox.health import Health, health
+from orchestrator.sandbox.options import Faults, SandboxOptions
+from orchestrator.sandbox.revisions import RevisionRecord, revision_key
+
+DRAIN = 0.5
+"""Seconds that running commands take to end after a stop, at time scale 1."""
+
+_BUILT_IN = {
+    "CodeDeployDefault.AllAtOnce": ("FLEET_PERCENT", 0),
+    "CodeDeployDefault.HalfAtATime": ("FLEET_PERCENT", 50),
+    # AWS reports this type and value, though the API's own enum doesn't have it.
+    "CodeDeployDefault.OneAtATime": ("MOST_CONCURRENCY", 1),
+}
+
+
+@dataclass(slots=True)
+class Config:
+    """A deployment configuration."""
+
+    name: str
+    kind: str
+    value: int
+    created: float
+    built_in: bool = False
+    id: str = field(default_factory=lambda: str(uuid.uuid4()))
+
+    def health(self, total: int) -> Health:
+        if self.kind == "MOST_CONCURRENCY":
+            return Health(total=total, minimum=total - self.value)
+        return health(self.kind, self.value, total, built_in=self.built_in)
+
+
+@dataclass(slots=True)
+class Application:
+    name: str
+    created: float
+    groups: dict[str, Group] = field(default_factory=dict)
+    revisions: dict[str, RevisionRecord] = field(default_factory=dict)
+    id: str = field(default_factory=lambda: str(uuid.uuid4()))
+
+    def info(self) -> Json:
+        return {
+            "applicationId": self.id,
+            "applicationName": self.name,
+            "createTime": self.created,
+            "linkedToGitHub": False,
+            "computePlatform": "Server",
+        }
+
+    def register(self, location: Json, now: float, description: str | None = None) -> RevisionRecord:
+        record = self.revisions.setdefault(revision_key(location), RevisionRecord(location=location, registered=now))
+        if description is not None:
+            record.description = description
+        return record
+
+
+class Region:
+    """Applications, groups, configurations and deployments of one account in one region."""
+
+    def __init__(
+        self, account: str, name: str, options: SandboxOptions, faults: Callable[[], Faults], created: float
+    ) -> None:
+        self.account = account
+        self.name = name
+        self.options = options
+        self._faults = faults
+        self.applications: dict[str, Application] = {}
+        self.configs = {
+            name: Config(name=name, kind=kind, value=value, created=created, built_in=True)
+            for name, (kind, value) in _BUILT_IN.items()
+        }
+        self.deployments: dict[str, Deployment] = {}
+        """In the order of their creation."""
+        self._active: set[Group] = set()
+
+    # --- look-ups; each raises the error that AWS answers with
+
+    def application(self, name: str) -> Application:
+        try:
+            return self.applications[name]
+        except KeyError:
+            raise ServiceError("ApplicationDoesNotExistException", f"No application found for name: {name}") from None
+
+    def group(self, application: str, name: str) -> Group:
+        try:
+            return self.application(application).groups[name]
+        except KeyError:
+            raise ServiceError(
+                "DeploymentGroupDoesNotExistException", f"No Deployment Group found for name: {name}"
+            ) from None
+
+    def config(self, name: str) -> Config:
+        try:
+            return self.configs[name]
+        except KeyError:
+            raise ServiceError(
+                "DeploymentConfigDoesNotExistException", f"No Deployment Configuration found for name: {name}"
+            ) from None
+
+    def deployment(self, deployment_id: str, now: float) -> Deployment:
+        try:
+            deployment = self.deployments[deployment_id]
+        except KeyError:
+            raise ServiceError(
+                "DeploymentDoesNotExistException", f"The deployment {deployment_id} could not be found"
+            ) from None
+        self.settle(deployment.group, now)
+        return deployment
+
+    # --- the course of deployments
+
+    def start(
+        self,
+        group: Group,
+        settings: Json,
+        now: float,
+        *,
+        problem: str | None = None,
+        rollback_events: frozenset[str] = frozenset(),
+    ) -> Deployment:
+        """A new deployment; `settings` are the members of DeploymentInfo that never change.
+
+        `problem` is why no agent could download its bundle.
+        Raises DeploymentLimitExceededException while another one is active.
+        """
+        self.settle(group, now)
+        if group.active is not None:
+            raise ServiceError(
+                "DeploymentLimitExceededException",
+                f"The Deployment Group '{group.name}' already has an active Deployment '{group.active.id}'",
+            )
+        return self._start(group, settings, now, problem, rollback_events)
+
+    def stop(self, deployment: Deployment, now: float, *, rollback: bool | None) -> bool:
+        """Whether it has stopped already; False while running commands drain.
+
+        `rollback`: overrides what the deployment's settings say about a stop by request.
+        """
+        on_request = frozenset({"DEPLOYMENT_STOP_ON_REQUEST"})
+        if rollback is not None:
+            others = deployment.rollback_events - on_request
+            deployment.rollback_events = others | on_request if rollback else others
+        if deployment.is_stopping:
+            return True
+        deployment.is_stopping = True
+        deployment.schedule = schedules.stop(
+            deployment.schedule,
+            now,
+            course.scaled(DRAIN, self.options),
+            code="MANUAL_STOP",
+            message="The deployment was stopped by a request.",
+        )
+        self.settle(deployment.group, now)
+        return deployment.schedule.ended <= now
+
+    def abandon(self, group: Group, now: float, code: str, message: str) -> None:
+        """Ends what is active in a group that goes away; nothing is rolled back."""
+        self.settle(group, now)
+        if group.active is not None:
+            group.active.rollback_events = frozenset()
+            group.active.schedule = schedules.stop(group.active.schedule, now, 0.0, code=code, message=message)
+            self.settle(group, now)
+
+    def settle(self, group: Group, now: float) -> None:
+        """Deals with the end of the group's active deployment, once it is over: health, last success, rollback."""
+        while (deployment := group.active) is not None and deployment.schedule.ended <= now:
+            group.active = None
+            self._active.discard(group)
+            self._finish(deployment)
+
+    def settle_all(self, now: float) -> None:
+        for group in tuple(self._active):
+            self.settle(group, now)
+
+    def _start(
+        self, group: Group, settings: Json, now: float, problem: str | None, rollback_events: frozenset[str]
+    ) -> Deployment:
+        faults = self._faults()
+        number = len(group.deployments) + 1
+        deployment = Deployment(
+            id=new_deployment_id(),
+            group=group,
+            number=number,
+            settings=settings,
+            schedule=course.schedule(
+                course.Request(
+                    group=group,
+                    settings=settings,
+                    number=number,
+                    created=now,
+                    health=self.config(settings["deploymentConfigName"]).health,
+                    failures=faults.failures,
+                    slow=[slow for slow in faults.slow if fnmatchcase(group.target, slow.target)],
+                    problem=problem,
+                ),
+                self.options,
+            ),
+            rollback_events=rollback_events,
+            problem=problem,
+        )
+        self._use_revision(group, deployment.revision, now)
+        group.deployments.append(deployment)
+        group.active = deployment
+        self._active.add(group)
+        self.deployments[deployment.id] = deployment
+        return deployment
+
+    def _use_revision(self, group: Group, location: Json, now: float) -> None:
+        """What a deployment tells the application's list of revisions."""
+        application = self.applications[group.application]
+        last = group.last_attempted
+        if last is not None and (old := application.revisions.get(revision_key(last.revision))) is not None:
+            old.groups = [name for name in old.groups if name != group.name]
+        record = application.register(location, now)
+        record.groups.append(group.name)
+        record.first_used = record.first_used or now
+        record.last_used = now
+
+    def _finish(self, deployment: Deployment) -> None:
+        group, ended = deployment.group, deployment.schedule
+        installed = revision_key(deployment.revision)
+        for track in ended.tracks:
+            if track.outcome == "Succeeded":
+                group.installed[track.instance] = installed
+                group.unhealthy.discard(track.instance)
+            elif track.outcome == "Failed":
+                group.unhealthy.add(track.instance)
+        match ended.outcome:
+            case "Succeeded":
+                group.last_successful = deployment
+            case "Failed":
+                self._roll_back(deployment, "DEPLOYMENT_FAILURE")
+            case "Stopped":
+                self._roll_back(deployment, "DEPLOYMENT_STOP_ON_REQUEST")
+
+    def _roll_back(self, deployment: Deployment, event: str) -> None:
+        """The last good revision again, as a deployment of its own. A failed rollback isn't rolled back."""
+        group, good = deployment.group, deployment.group.last_successful
+        if event not in deployment.rollback_events or good is None or deployment.creator == "codeDeployRollback":
+            return
+        settings = {
+            **deployment.settings,
+            "creator": "codeDeployRollback",
+            "revision": good.revision,
+            "previousRevision": good.revision,
+            "fileExistsBehavior": good.settings["fileExistsBehavior"],
+            "description": f"Rollback of {deployment.id} to the revision of {good.id}",
+        }
+        new = self._start(group, settings, deployment.schedule.ended, good.problem, frozenset())
+        new.rollback_info = {
+            "rollbackTriggeringDeploymentId": deployment.id,
+            "rollbackMessage": f"The deployment rolls back {deployment.id}.",
+        }
+        deployment.rollback_info = {
+            "rollbackDeploymentId": new.id,
+            "rollbackMessage": f"Deployment {new.id} rolls this one back to the revision of {good.id}.",
+        }

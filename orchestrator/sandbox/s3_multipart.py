@@ -1,0 +1,228 @@
+"""S3's multipart uploads."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import xml.etree.ElementTree as ET
+
+from orchestrator.sandbox.bodies import ALGORITHMS, Digest, combined, encode_digest, receive, requested_algorithm
+from orchestrator.sandbox.errors import S3Error
+from orchestrator.sandbox.s3_common import (
+    NAMESPACE,
+    Call,
+    check_key,
+    check_write,
+    checksum_headers,
+    encoder,
+    kept_headers,
+    read_xml,
+    timestamp,
+    version_headers,
+)
+from orchestrator.sandbox.storage import Blob, Bucket, Part, Upload, Version, new_version_id
+from orchestrator.sandbox.wire import Answer, text, xml, xml_answer
+
+_PARTS = 10_000
+_SMALLEST = 5 * 1024**2
+"""Bytes of every part but the last."""
+_CHECKSUM_ELEMENTS = {"crc32": "ChecksumCRC32", "sha1": "ChecksumSHA1", "sha256": "ChecksumSHA256"}
+
+
+def create_multipart_upload(call: Call) -> Answer:
+    bucket = call.found_bucket()
+    check_key(call.key)
+    algorithm = requested_algorithm(call.headers)
+    upload = Upload(
+        id=secrets.token_urlsafe(32),
+        key=call.key,
+        started=call.request.now,
+        headers=kept_headers(call.headers),
+        algorithm=algorithm,
+        checksum_type=call.headers.get("x-amz-checksum-type", "COMPOSITE"),
+    )
+    bucket.uploads[upload.id] = upload
+    content = text("Bucket", bucket.name) + text("Key", call.key) + text("UploadId", upload.id)
+    headers = (
+        {"x-amz-checksum-algorithm": algorithm.upper(), "x-amz-checksum-type": upload.checksum_type}
+        if algorithm
+        else {}
+    )
+    return xml_answer(xml("InitiateMultipartUploadResult", content, namespace=NAMESPACE), headers=headers)
+
+
+async def upload_part(call: Call) -> Answer:
+    bucket = call.found_bucket()
+    upload = _find(call, bucket)
+    number = call.number("partNumber", 0)
+    if not 1 <= number <= _PARTS:
+        raise S3Error("InvalidArgument", f"Part number must be an integer between 1 and {_PARTS}", status=400)
+    received = await receive(call.storage, call.request.body, call.headers, algorithm=upload.algorithm)
+    if bucket.uploads.get(upload.id) is not upload:
+        call.storage.free(received.blob)  # it was aborted while the part came in
+        raise _no_such_upload()
+    old = upload.parts.get(number)
+    if old is not None:
+        call.storage.free(old.blob)
+    upload.parts[number] = Part(
+        number=number, etag=received.etag, blob=received.blob, modified=call.request.now, checksums=received.checksums
+    )
+    return Answer(headers={"ETag": f'"{received.etag}"', **received.checksums})
+
+
+async def complete_multipart_upload(call: Call) -> Answer:
+    bucket = call.found_bucket()
+    upload = _find(call, bucket)
+    document = await read_xml(call.request.body, "CompleteMultipartUpload")
+    parts = [_named_part(upload, element) for element in document.findall("Part")]
+    _check_parts(parts)
+    check_write(bucket, call.key, call.headers)
+    if bucket.uploads.pop(upload.id, None) is None:
+        raise _no_such_upload()
+    blob, full = _join(call, parts, upload.algorithm)
+    version = Version(
+        key=upload.key,
+        id=new_version_id(bucket),
+        modified=call.request.now,
+        etag=_etag(parts),
+        blob=blob,
+        headers=upload.headers,
+        checksums=_checksums(upload, parts, full),
+        checksum_type=upload.checksum_type,
+    )
+    call.storage.put(bucket, version)
+    for part in upload.parts.values():
+        call.storage.free(part.blob)
+    content = text("Location", f"/{bucket.name}/{upload.key}") + text("Bucket", bucket.name)
+    content += text("Key", upload.key) + text("ETag", f'"{version.etag}"')
+    for algorithm, element in _CHECKSUM_ELEMENTS.items():
+        content += text(element, version.checksums.get(f"x-amz-checksum-{algorithm}"))
+    return xml_answer(
+        xml("CompleteMultipartUploadResult", content, namespace=NAMESPACE),
+        headers={**version_headers(bucket, version), **checksum_headers(version)},
+    )
+
+
+def abort_multipart_upload(call: Call) -> Answer:
+    bucket = call.found_bucket()
+    upload = _find(call, bucket)
+    del bucket.uploads[upload.id]
+    for part in upload.parts.values():
+        call.storage.free(part.blob)
+    return Answer(status=204)
+
+
+def list_multipart_uploads(call: Call) -> Answer:
+    bucket, encode = call.found_bucket(), encoder(call)
+    limit = min(call.number("max-uploads", 1000), 1000)
+    prefix = call.query.get("prefix", "")
+    after = (call.query.get("key-marker", ""), call.query.get("upload-id-marker", "\U0010ffff"))
+    found = sorted(
+        (upload for upload in bucket.uploads.values() if upload.key.startswith(prefix)),
+        key=lambda upload: (upload.key, upload.id),
+    )
+    found = [upload for upload in found if (upload.key, upload.id) > after or "key-marker" not in call.query]
+    shown, is_truncated = found[:limit], len(found) > limit
+    last = shown[-1] if is_truncated and shown else None
+    rows = [
+        xml(
+            "Upload",
+            text("Key", encode(upload.key)),
+            text("UploadId", upload.id),
+            text("StorageClass", "STANDARD"),
+            text("Initiated", timestamp(upload.started)),
+        )
+        for upload in shown
+    ]
+    content = text("Bucket", bucket.name) + text("Prefix", encode(prefix)) + text("MaxUploads", limit)
+    content += text("EncodingType", call.query.get("encoding-type")) + text("IsTruncated", is_truncated)
+    if last is not None:
+        content += text("NextKeyMarker", encode(last.key)) + text("NextUploadIdMarker", last.id)
+    return xml_answer(xml("ListMultipartUploadsResult", content, *rows, namespace=NAMESPACE))
+
+
+def list_parts(call: Call) -> Answer:
+    bucket = call.found_bucket()
+    upload = _find(call, bucket)
+    limit = min(call.number("max-parts", 1000), 1000)
+    after = call.number("part-number-marker", 0)
+    found = [part for number, part in sorted(upload.parts.items()) if number > after]
+    shown, is_truncated = found[:limit], len(found) > limit
+    content = text("Bucket", bucket.name) + text("Key", upload.key) + text("UploadId", upload.id)
+    content += text("PartNumberMarker", after) + text("MaxParts", limit) + text("IsTruncated", is_truncated)
+    content += text("NextPartNumberMarker", shown[-1].number if is_truncated and shown else None)
+    return xml_answer(xml("ListPartsResult", content, *map(_part, shown), namespace=NAMESPACE))
+
+
+def _part(part: Part) -> str:
+    content = text("PartNumber", part.number) + text("LastModified", timestamp(part.modified))
+    return xml("Part", content, text("ETag", f'"{part.etag}"'), text("Size", part.blob.size))
+
+
+def _find(call: Call, bucket: Bucket) -> Upload:
+    upload = bucket.uploads.get(call.query["uploadId"])
+    if upload is None or upload.key != call.key:
+        raise _no_such_upload()
+    return upload
+
+
+def _named_part(upload: Upload, element: ET.Element) -> Part:
+    """The part as the client names it; number, ETag and checksums must all be those of a part that came in."""
+    number = element.findtext("PartNumber") or ""
+    part = upload.parts.get(int(number)) if number.isdecimal() else None
+    etag = (element.findtext("ETag") or "").strip('"')
+    if part is None or part.etag != etag:
+        raise S3Error("InvalidPart", f"Part {number or '?'} could not be found, or its ETag is another.", status=400)
+    for algorithm, name in _CHECKSUM_ELEMENTS.items():
+        given = element.findtext(name)
+        if given is not None and given != part.checksums.get(f"x-amz-checksum-{algorithm}", given):
+            raise S3Error("InvalidPart", f"Part {number} has another {name}.", status=400)
+    return part
+
+
+def _check_parts(parts: list[Part]) -> None:
+    if not parts:
+        raise S3Error("MalformedXML", "You must specify at least one part", status=400)
+    numbers = [part.number for part in parts]
+    if numbers != sorted(set(numbers)):
+        raise S3Error("InvalidPartOrder", "The list of parts was not in ascending order.", status=400)
+    if any(part.blob.size < _SMALLEST for part in parts[:-1]):
+        raise S3Error("EntityTooSmall", "Your proposed upload is smaller than the minimum allowed size", status=400)
+
+
+def _join(call: Call, parts: list[Part], algorithm: str | None) -> tuple[Blob, str | None]:
+    """The whole body, and the checksum over all of it."""
+    writer = call.storage.writer()
+    digest: Digest | None = ALGORITHMS[algorithm]() if algorithm else None
+    try:
+        for part in parts:
+            for chunk in part.blob.chunks(0, part.blob.size):
+                writer.write(chunk)
+                if digest is not None:
+                    digest.update(chunk)
+    except S3Error:
+        writer.discard()
+        raise
+    return writer.finish(), encode_digest(digest) if digest is not None else None
+
+
+def _etag(parts: list[Part]) -> str:
+    md5 = hashlib.md5(b"".join(bytes.fromhex(part.etag) for part in parts), usedforsecurity=False)
+    return f"{md5.hexdigest()}-{len(parts)}"
+
+
+def _checksums(upload: Upload, parts: list[Part], full: str | None) -> dict[str, str]:
+    if upload.algorithm is None or full is None:
+        return {}
+    header = f"x-amz-checksum-{upload.algorithm}"
+    if upload.checksum_type == "FULL_OBJECT":
+        return {header: full}
+    return {header: combined([part.checksums[header] for part in parts], upload.algorithm)}
+
+
+def _no_such_upload() -> S3Error:
+    return S3Error(
+        "NoSuchUpload",
+        "The specified upload does not exist. It may never have been, or have been aborted or completed.",
+        status=404,
+    )

@@ -1,0 +1,195 @@
+"""S3, CodeDeploy and STS on one loopback port. The entry to the sandbox for everybody else.
+
+    async with Sandbox(fleet, SandboxOptions(time_scale=10)).serve() as endpoint:
+        ...  # hand endpoint.environment() to an AWS SDK or CLI
+
+botocore and aiohttp are imported when the server starts, not before.
+"""
+
+from __future__ import annotations
+
+import errno
+import shlex
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from orchestrator.sandbox.fleet import DEFAULT_ACCOUNT, FleetSpec
+from orchestrator.sandbox.identity import Keyring
+from orchestrator.sandbox.injector import Injector
+from orchestrator.sandbox.inspection import Calls, DeploymentView, peak_running, view
+from orchestrator.sandbox.options import Faults, SandboxOptions
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+    from orchestrator.sandbox.codedeploy import CodeDeploy
+
+Clock = Callable[[], float]
+"""Epoch seconds that never go back."""
+
+_FIRST_REGION = "us-east-1"
+_SHUTDOWN = 1.0
+"""Seconds that requests under way have to end when the sandbox closes."""
+
+
+def wall_clock() -> Clock:
+    """Epoch seconds, steady even where the machine's time is set meanwhile."""
+    offset = time.time() - time.monotonic()
+    return lambda: offset + time.monotonic()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Endpoint:
+    """A running sandbox."""
+
+    url: str
+    region: str
+    calls: Calls
+    _keyring: Keyring
+    _codedeploy: CodeDeploy
+    _injector: Injector
+    _clock: Clock
+
+    def environment(self) -> dict[str, str]:
+        """The variables that point any AWS SDK or CLI here, with keys that open nothing else."""
+        root = self._keyring.root
+        return {
+            "AWS_ACCESS_KEY_ID": root.key,
+            "AWS_SECRET_ACCESS_KEY": root.secret,
+            "AWS_REGION": self.region,
+            "AWS_DEFAULT_REGION": self.region,
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_ENDPOINT_URL_S3": self.url,
+            "AWS_ENDPOINT_URL_CODEDEPLOY": self.url,
+            "AWS_ENDPOINT_URL_STS": self.url,
+        }
+
+    def deployments(
+        self,
+        application: str | None = None,
+        deployment_group: str | None = None,
+        *,
+        region: str | None = None,
+        account: str | None = None,
+    ) -> list[DeploymentView]:
+        """In the order of their creation; None: of any."""
+        found = [
+            deployment
+            for deployment in self._all()
+            if application in (None, deployment.application)
+            and deployment_group in (None, deployment.deployment_group)
+            and region in (None, deployment.region)
+            and account in (None, deployment.account)
+        ]
+        return sorted(found, key=lambda deployment: deployment.created)
+
+    def peak_running(self) -> int:
+        """The most deployments that ran at one time, over all groups."""
+        return peak_running(self._all())
+
+    def set_faults(self, faults: Faults) -> None:
+        """From now on these. What is decided when a deployment is created stays as it was for those there are."""
+        if problems := list(faults.problems()):
+            raise ValueError("\n".join(problems))
+        self._injector.replace(faults)
+
+    def _all(self) -> Iterator[DeploymentView]:
+        now = self._clock()
+        for region in self._codedeploy.regions.values():
+            region.settle_all(now)
+            for deployment in region.deployments.values():
+                yield view(deployment, now)
+
+
+class Sandbox:
+    """A sandbox to be; it takes no port and imports nothing heavy before `serve`."""
+
+    def __init__(
+        self, fleet: FleetSpec | None = None, options: SandboxOptions | None = None, *, clock: Clock | None = None
+    ) -> None:
+        self._fleet = fleet or FleetSpec()
+        self._options = options or SandboxOptions()
+        self._clock = clock or wall_clock()
+
+    @asynccontextmanager
+    async def serve(self) -> AsyncIterator[Endpoint]:
+        """Raises OSError, with host and port in its text, when it can't listen there."""
+        # These bring in aiohttp and botocore, which whoever only names a sandbox must not pay for.
+        from aiohttp import web  # noqa: PLC0415 - see above
+
+        from orchestrator.sandbox.bundles import BundleChecker  # noqa: PLC0415 - see above
+        from orchestrator.sandbox.codedeploy import CodeDeploy  # noqa: PLC0415 - see above
+        from orchestrator.sandbox.http import Front  # noqa: PLC0415 - see above
+        from orchestrator.sandbox.storage import Bucket, Storage  # noqa: PLC0415 - see above
+
+        options, started = self._options, self._clock()
+        with ExitStack() as stack:
+            storage = Storage(options.storage_limit)
+            stack.callback(storage.close)
+            for spec in self._fleet.buckets:
+                storage.buckets[spec.name] = Bucket(
+                    name=spec.name,
+                    region=spec.region,
+                    created=started,
+                    versioning="Enabled" if spec.versioned else "",
+                )
+            injector = Injector(options.faults, seed=options.seed, started=started)
+            codedeploy = CodeDeploy(self._fleet, options, injector, BundleChecker(storage), started)
+            keyring, calls = Keyring(), Calls()
+            front = Front(
+                codedeploy=codedeploy,
+                storage=storage,
+                keyring=keyring,
+                injector=injector,
+                calls=calls,
+                clock=self._clock,
+            )
+            # Bodies are stored as they come: a gzip that is uploaded as such must not be unpacked on the way.
+            server = web.Server(front.handle, access_log=None, auto_decompress=False)
+            runner = web.ServerRunner(server, shutdown_timeout=_SHUTDOWN)
+            await runner.setup()
+            try:
+                port = await _listen(runner, options)
+                yield Endpoint(
+                    url=f"http://{options.host}:{port}",
+                    region=self._region(),
+                    calls=calls,
+                    _keyring=keyring,
+                    _codedeploy=codedeploy,
+                    _injector=injector,
+                    _clock=self._clock,
+                )
+            finally:
+                await runner.cleanup()
+
+    def _region(self) -> str:
+        """The region that the throw-away keys start in: that of their first group or bucket."""
+        own = [group.region for group in self._fleet.groups if group.account == DEFAULT_ACCOUNT]
+        return next(iter([*own, *(bucket.region for bucket in self._fleet.buckets)]), _FIRST_REGION)
+
+
+def export_lines(endpoint: Endpoint) -> str:
+    """For a POSIX shell, one `export` a line: `eval "$(…)"`."""
+    return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in endpoint.environment().items())
+
+
+async def _listen(runner: web.ServerRunner, options: SandboxOptions) -> int:
+    """The port it listens on."""
+    from aiohttp import web  # noqa: PLC0415 - as in `serve`
+
+    site = web.TCPSite(runner, options.host, options.port)
+    try:
+        await site.start()
+    except OSError as error:
+        place = f"{options.host}:{options.port}"
+        if error.errno == errno.EADDRINUSE:
+            raise OSError(
+                error.errno,
+                f"the sandbox can't listen on {place}: the port is in use; take another, or 0 for any free one",
+            ) from error
+        raise OSError(error.errno, f"the sandbox can't listen on {place}: {error.strerror or error}") from error
+    port: int = runner.addresses[0][1]
+    return port

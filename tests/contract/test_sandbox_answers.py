@@ -1,0 +1,230 @@
+"""Every answer of the sandbox's CodeDeploy fits the service model, and the SDK itself can read it.
+
+The checker here shares nothing with the sandbox's serialiser: it walks botocore's shapes on its own.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import aioboto3
+import aiohttp
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+from botocore.loaders import Loader
+from botocore.model import ServiceModel
+
+from orchestrator.sandbox.codedeploy import HANDLERS
+from orchestrator.sandbox.fleet import BucketSpec, FleetSpec, GroupSpec
+from orchestrator.sandbox.options import Failure, Faults, SandboxOptions
+from orchestrator.sandbox.server import Endpoint, Sandbox
+
+pytestmark = pytest.mark.anyio
+
+REGION = "eu-west-1"
+FLEET = FleetSpec(
+    groups=(
+        GroupSpec(application="app", deployment_group="g", region=REGION, auto_rollback=("DEPLOYMENT_FAILURE",)),
+        GroupSpec(application="app", deployment_group="slow", region=REGION),
+    ),
+    buckets=(BucketSpec(name="bucket", region=REGION),),
+)
+GITHUB = {"revisionType": "GitHub", "gitHubLocation": {"repository": "acme/shop", "commitId": "good"}}
+BAD = {"revisionType": "GitHub", "gitHubLocation": {"repository": "acme/shop", "commitId": "bad"}}
+MODEL = ServiceModel(Loader().load_service_model("codedeploy", "service-2"), "codedeploy")
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+def misfits(shape: Any, value: Any, path: str) -> list[str]:
+    """Everything about the value that the shape doesn't have or has otherwise."""
+    match shape.type_name:
+        case "structure":
+            if not isinstance(value, dict):
+                return [f"{path}: {value!r} is no object"]
+            found = [f"{path}.{name}: not in {shape.name}" for name in value if name not in shape.members]
+            for name, member in shape.members.items():
+                if name in value:
+                    found += misfits(member, value[name], f"{path}.{name}")
+            return found
+        case "list":
+            if not isinstance(value, list):
+                return [f"{path}: {value!r} is no list"]
+            return [problem for one in value for problem in misfits(shape.member, one, f"{path}[]")]
+        case "timestamp":
+            fits = isinstance(value, float) and 1e9 < value < 1e10
+        case "string":
+            # AWS itself reports a type of OneAtATime that its enum doesn't have.
+            fits = isinstance(value, str) and (not shape.enum or value in (*shape.enum, "MOST_CONCURRENCY"))
+        case "integer" | "long":
+            fits = isinstance(value, int) and not isinstance(value, bool)
+        case "boolean":
+            fits = isinstance(value, bool)
+        case other:
+            return [f"{path}: this checker doesn't know {other}"]
+    return [] if fits else [f"{path}: {value!r} is no {shape.name}"]
+
+
+def test_the_checker_can_fail() -> None:
+    shape = MODEL.shape_for("GetDeploymentOutput")
+    wrong = {
+        "deploymentInfo": {"status": "Done", "createTime": "now", "nonsense": 1, "deploymentOverview": {"Failed": True}}
+    }
+    assert len(misfits(shape, wrong, "")) == 4
+
+
+@dataclass
+class Raw:
+    """Calls that are checked byte for byte."""
+
+    endpoint: Endpoint
+    session: aiohttp.ClientSession
+    seen: set[str]
+
+    async def __call__(self, operation: str, **parameters: Any) -> Any:
+        key = self.endpoint.environment()["AWS_ACCESS_KEY_ID"]
+        scope = f"{key}/20260101/{REGION}/codedeploy/aws4_request"
+        headers = {
+            "X-Amz-Target": f"CodeDeploy_20141006.{operation}",
+            "Content-Type": "application/x-amz-json-1.1",
+            "Authorization": f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0",
+        }
+        async with self.session.post(self.endpoint.url + "/", data=json.dumps(parameters), headers=headers) as response:
+            assert response.headers["Content-Type"] == "application/x-amz-json-1.1"
+            assert response.headers["x-amzn-RequestId"]
+            answer = json.loads(await response.read())
+        assert response.status == 200, answer
+        shape = MODEL.operation_model(operation).output_shape
+        assert (misfits(shape, answer, operation) if shape else list(answer)) == []
+        self.seen.add(operation)
+        return answer
+
+
+@pytest.fixture
+async def raw(anyio_backend: str) -> AsyncIterator[Raw]:
+    faults = Faults(failures=(Failure(target="app/g", revision="bad"),))
+    async with (
+        Sandbox(FLEET, SandboxOptions(time_scale=50, page_size=1, faults=faults)).serve() as endpoint,
+        aiohttp.ClientSession() as session,
+    ):
+        yield Raw(endpoint, session, set())
+
+
+async def ended(raw: Raw, deployment_id: str) -> Any:
+    while True:
+        info = (await raw("GetDeployment", deploymentId=deployment_id))["deploymentInfo"]
+        if info["status"] in ("Succeeded", "Failed", "Stopped"):
+            return info
+
+
+async def test_every_operation_answers_in_its_shape(raw: Raw) -> None:
+    app = {"applicationName": "app"}
+    group = {**app, "deploymentGroupName": "g"}
+    await deployments(raw, group)
+    await raw("CreateApplication", applicationName="new", tags=[{"Key": "a", "Value": "b"}])
+    await raw("GetApplication", **app)
+    await raw("BatchGetApplications", applicationNames=["app", "new"])
+    assert (await raw("ListApplications"))["nextToken"]
+    await raw(
+        "CreateDeploymentConfig", deploymentConfigName="c", minimumHealthyHosts={"type": "HOST_COUNT", "value": 1}
+    )
+    await raw("GetDeploymentConfig", deploymentConfigName="CodeDeployDefault.OneAtATime")
+    await raw("ListDeploymentConfigs")
+    await raw("DeleteDeploymentConfig", deploymentConfigName="c")
+    await raw(
+        "CreateDeploymentGroup",
+        applicationName="new",
+        deploymentGroupName="g",
+        serviceRoleArn="arn:aws:iam::000000000000:role/x",
+        autoScalingGroups=["asg"],
+        alarmConfiguration={"enabled": True, "alarms": [{"name": "a"}]},
+    )
+    await raw(
+        "UpdateDeploymentGroup",
+        applicationName="new",
+        currentDeploymentGroupName="g",
+        outdatedInstancesStrategy="IGNORE",
+    )
+    await raw("GetDeploymentGroup", **group)
+    await raw("GetDeploymentGroup", applicationName="new", deploymentGroupName="g")
+    await raw("BatchGetDeploymentGroups", **app, deploymentGroupNames=["g", "slow", "missing"])
+    await raw("ListDeploymentGroups", **app)
+    await raw("RegisterApplicationRevision", **app, revision=GITHUB, description="again")
+    await raw("GetApplicationRevision", **app, revision=GITHUB)
+    await raw(
+        "BatchGetApplicationRevisions",
+        **app,
+        revisions=[GITHUB, {**GITHUB, "gitHubLocation": {"repository": "a/b", "commitId": "c"}}],
+    )
+    await raw("ListApplicationRevisions", **app, sortBy="lastUsedTime", sortOrder="descending", deployed="include")
+    await raw("DeleteDeploymentGroup", applicationName="new", deploymentGroupName="g")
+    await raw("DeleteApplication", applicationName="new")
+    # ContinueDeployment has nothing to continue in place: it only ever refuses.
+    assert raw.seen == set(HANDLERS) - {"ContinueDeployment"}
+
+
+async def deployments(raw: Raw, group: dict[str, Any]) -> None:
+    good = (await raw("CreateDeployment", **group, revision=GITHUB, description="d"))["deploymentId"]
+    assert (await ended(raw, good))["status"] == "Succeeded"
+    failed = (await raw("CreateDeployment", **group, revision=BAD, overrideAlarmConfiguration={"enabled": False}))[
+        "deploymentId"
+    ]
+    info = await ended(raw, failed)
+    assert info["errorInformation"]
+    rollback = info["rollbackInfo"]["rollbackDeploymentId"]
+    await raw("BatchGetDeployments", deploymentIds=[good, failed, rollback])
+    assert (await raw("ListDeployments", includeOnlyStatuses=["Failed"]))["deployments"] == [failed]
+    target = (await raw("ListDeploymentTargets", deploymentId=failed))["targetIds"][0]
+    await raw("GetDeploymentTarget", deploymentId=failed, targetId=target)
+    await raw("BatchGetDeploymentTargets", deploymentId=failed, targetIds=[target])
+    slow = (await raw("CreateDeployment", applicationName="app", deploymentGroupName="slow", revision=GITHUB))[
+        "deploymentId"
+    ]
+    await raw("StopDeployment", deploymentId=slow)
+    assert (await ended(raw, slow))["status"] == "Stopped"
+
+
+async def test_the_sdk_reads_it_all() -> None:
+    async with Sandbox(FLEET, SandboxOptions(time_scale=0)).serve() as endpoint:
+        environment = endpoint.environment()
+        session = aioboto3.Session(
+            aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
+            region_name=REGION,
+        )
+        options = {"endpoint_url": endpoint.url, "config": Config(retries={"total_max_attempts": 1})}
+        async with session.client("s3", **options) as s3, session.client("codedeploy", **options) as codedeploy:
+            buffer = io.BytesIO()
+            with zipfile.ZipFile(buffer, "w") as archive:
+                archive.writestr("appspec.yml", "version: 0.0\nos: linux\n")
+            put = await s3.put_object(Bucket="bucket", Key="k.zip", Body=buffer.getvalue(), IfNoneMatch="*")
+            with pytest.raises(ClientError) as caught:
+                await s3.put_object(Bucket="bucket", Key="k.zip", Body=b"", IfNoneMatch="*")
+            assert caught.value.response["Error"]["Code"] == "PreconditionFailed"
+            location = {
+                "bucket": "bucket",
+                "key": "k.zip",
+                "bundleType": "zip",
+                "version": put["VersionId"],
+                "eTag": put["ETag"],
+            }
+            made = await codedeploy.create_deployment(
+                applicationName="app",
+                deploymentGroupName="g",
+                revision={"revisionType": "S3", "s3Location": location},
+            )
+            info = (await codedeploy.get_deployment(deploymentId=made["deploymentId"]))["deploymentInfo"]
+            assert info["status"] == "Succeeded"
+            assert info["revision"]["s3Location"]["eTag"] == put["ETag"].strip('"')
+            assert info["createTime"].timestamp() == pytest.approx(endpoint.deployments()[0].created, abs=0.01)
+            with pytest.raises(codedeploy.exceptions.DeploymentDoesNotExistException):
+                await codedeploy.get_deployment(deploymentId="d-MISSING00")

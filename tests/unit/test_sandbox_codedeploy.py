@@ -1,0 +1,617 @@
+"""CodeDeploy's behaviour in the sandbox, on a clock of the test's own and without HTTP."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from orchestrator.sandbox.bundles import BundleChecker
+from orchestrator.sandbox.codedeploy import CodeDeploy
+from orchestrator.sandbox.errors import ServiceError
+from orchestrator.sandbox.fleet import ConfigSpec, FleetSpec, GroupSpec
+from orchestrator.sandbox.identity import Keyring, Scope
+from orchestrator.sandbox.injector import Injector
+from orchestrator.sandbox.options import Failure, Faults, SandboxOptions, Slow, stuck
+from orchestrator.sandbox.storage import Bucket, Storage, Version
+
+pytestmark = pytest.mark.anyio
+
+REGION = "eu-west-1"
+GITHUB = {"revisionType": "GitHub", "gitHubLocation": {"repository": "acme/shop", "commitId": "good"}}
+BAD = {"revisionType": "GitHub", "gitHubLocation": {"repository": "acme/shop", "commitId": "bad"}}
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@dataclass
+class Service:
+    """CodeDeploy with a hand to turn the clock."""
+
+    codedeploy: CodeDeploy
+    storage: Storage
+    scope: Scope
+    now: float = field(default=1_000_000.0)
+
+    async def call(self, operation: str, **parameters: Any) -> Any:
+        body = json.dumps(parameters).encode()
+        return json.loads(await self.codedeploy.call(operation, body, self.scope, self.now))
+
+    async def code(self, operation: str, **parameters: Any) -> str:
+        with pytest.raises(ServiceError) as caught:
+            await self.call(operation, **parameters)
+        return caught.value.code
+
+    async def deploy(self, group: str = "g", revision: Any = None, **parameters: Any) -> str:
+        answer = await self.call(
+            "CreateDeployment",
+            applicationName="app",
+            deploymentGroupName=group,
+            revision=revision or GITHUB,
+            **parameters,
+        )
+        deployment_id: str = answer["deploymentId"]
+        return deployment_id
+
+    async def info(self, deployment_id: str) -> Any:
+        return (await self.call("GetDeployment", deploymentId=deployment_id))["deploymentInfo"]
+
+    async def group(self, name: str = "g") -> Any:
+        answer = await self.call("GetDeploymentGroup", applicationName="app", deploymentGroupName=name)
+        return answer["deploymentGroupInfo"]
+
+    def put(self, key: str, data: bytes) -> Version:
+        bucket = self.storage.buckets["bucket"]
+        writer = self.storage.writer()
+        writer.write(data)
+        version = Version(key=key, id=f"v{len(bucket.objects)}", modified=0, etag=f"etag-{key}", blob=writer.finish())
+        self.storage.put(bucket, version)
+        return version
+
+
+@contextmanager
+def service(
+    faults: Faults | None = None, *, time_scale: float = 1.0, page_size: int = 100, **group: Any
+) -> Iterator[Service]:
+    options = SandboxOptions(time_scale=time_scale, faults=faults or Faults(), page_size=page_size)
+    storage = Storage(10**9)
+    storage.buckets["bucket"] = Bucket(name="bucket", region=REGION, created=0, versioning="Enabled")
+    fleet = FleetSpec(
+        groups=(
+            GroupSpec(application="app", deployment_group="g", region=REGION, **group),
+            GroupSpec(application="app", deployment_group="other", region=REGION),
+        ),
+        configs=(ConfigSpec(name="All3", region=REGION, value=3),),
+    )
+    injector = Injector(options.faults, seed=0, started=0)
+    codedeploy = CodeDeploy(fleet, options, injector, BundleChecker(storage), 1_000_000.0)
+    try:
+        yield Service(codedeploy, storage, Scope(identity=Keyring().root, region=REGION, service="codedeploy"))
+    finally:
+        storage.close()
+
+
+async def test_a_deployment_goes_on_as_time_passes() -> None:
+    with service() as aws:
+        deployment_id = await aws.deploy(description="token:1")
+        seen: list[str] = []
+        for _ in range(200):
+            info = await aws.info(deployment_id)
+            if info["status"] not in seen:
+                seen.append(info["status"])
+            aws.now += 0.4
+        info = await aws.info(deployment_id)
+        assert seen == ["Created", "Queued", "InProgress", "Succeeded"]
+        assert info["status"] == "Succeeded"
+        assert info["description"] == "token:1"
+        assert info["creator"] == "user"
+        # Three instances, one at a time, seven events of 1 to 3 seconds each, after a second of lead.
+        assert 1 + 21 <= info["completeTime"] - info["createTime"] <= 1 + 63
+
+
+async def test_the_same_seed_gives_the_same_durations() -> None:
+    ends = []
+    for _ in range(2):
+        with service() as aws:
+            deployment_id = await aws.deploy()
+            aws.now += 1000
+            ends.append((await aws.info(deployment_id))["completeTime"])
+    assert ends[0] == ends[1]
+
+
+async def test_time_scale_speeds_it_up_and_0_ends_it_at_once() -> None:
+    with service(time_scale=0) as aws:
+        assert (await aws.info(await aws.deploy()))["status"] == "Succeeded"
+    with service(time_scale=10) as aws:
+        deployment_id = await aws.deploy()
+        aws.now += 6.5
+        assert (await aws.info(deployment_id))["status"] == "Succeeded"
+
+
+async def test_one_active_deployment_a_group() -> None:
+    with service() as aws:
+        first = await aws.deploy()
+        with pytest.raises(ServiceError) as caught:
+            await aws.deploy()
+        assert caught.value.code == "DeploymentLimitExceededException"
+        assert f"'{first}'" in caught.value.message
+        await aws.deploy("other")
+        aws.now += 1000
+        assert await aws.deploy() != first
+
+
+async def test_the_group_tells_its_last_deployments() -> None:
+    faults = Faults(failures=(Failure(target="app/g", revision="bad"),))
+    with service(faults, time_scale=0) as aws:
+        assert "lastAttemptedDeployment" not in await aws.group()
+        good, bad = await aws.deploy(), await aws.deploy(revision=BAD)
+        group = await aws.group()
+        assert group["lastSuccessfulDeployment"]["deploymentId"] == good
+        assert (
+            group["lastAttemptedDeployment"] | {"deploymentId": bad, "status": "Failed"}
+            == (group["lastAttemptedDeployment"])
+        )
+        assert group["targetRevision"] == BAD
+        assert (await aws.info(bad))["previousRevision"] == GITHUB
+
+
+async def test_a_failure_names_event_script_and_log() -> None:
+    failure = Failure(target="app/*", event="AfterInstall", instances=(0,), script="s.sh", message="m", log_tail="x\ny")
+    with service(Faults(failures=(failure,)), time_scale=0) as aws:
+        deployment_id = await aws.deploy()
+        info = await aws.info(deployment_id)
+        assert info["status"] == "Failed"
+        assert info["errorInformation"]["code"] == "HEALTH_CONSTRAINTS"
+        assert (info["deploymentOverview"]["Failed"], info["deploymentOverview"]["Skipped"]) == (1, 2)
+        listed = await aws.call(
+            "ListDeploymentTargets", deploymentId=deployment_id, targetFilters={"TargetStatus": ["Failed"]}
+        )
+        (target,) = listed["targetIds"]
+        answer = await aws.call("GetDeploymentTarget", deploymentId=deployment_id, targetId=target)
+        events = {
+            one["lifecycleEventName"]: one for one in answer["deploymentTarget"]["instanceTarget"]["lifecycleEvents"]
+        }
+        assert events["AfterInstall"]["diagnostics"] == {
+            "errorCode": "ScriptFailed", "scriptName": "s.sh", "message": "m", "logTail": "x\ny",
+        }  # fmt: skip
+        assert events["Install"]["diagnostics"]["errorCode"] == "Success"
+        assert events["ApplicationStart"]["status"] == "Skipped"
+        assert "startTime" not in events["ApplicationStart"]
+
+
+async def test_a_failure_of_the_first_deployments_only() -> None:
+    with service(Faults(failures=(Failure(target="app/g", deployments=2),)), time_scale=0) as aws:
+        statuses = [(await aws.info(await aws.deploy()))["status"] for _ in range(3)]
+        assert statuses == ["Failed", "Failed", "Succeeded"]
+
+
+async def test_application_stop_failures_can_be_ignored() -> None:
+    with service(Faults(failures=(Failure(target="app/g", event="ApplicationStop"),)), time_scale=0) as aws:
+        assert (await aws.info(await aws.deploy()))["status"] == "Failed"
+        assert (await aws.info(await aws.deploy(ignoreApplicationStopFailures=True)))["status"] == "Succeeded"
+
+
+async def test_slow_and_stuck_groups() -> None:
+    faults = Faults(slow=(Slow(target="app/g", factor=100), stuck("app/other")))
+    with service(faults) as aws:
+        slow, never = await aws.deploy(), await aws.deploy("other")
+        aws.now += 2000
+        assert (await aws.info(slow))["status"] == "InProgress"
+        aws.now += 6000
+        assert (await aws.info(slow))["status"] == "Succeeded"
+        assert (await aws.info(never))["status"] == "InProgress"
+
+
+async def test_stop_drains_and_then_has_stopped() -> None:
+    with service() as aws:
+        deployment_id = await aws.deploy()
+        aws.now += 5
+        assert (await aws.call("StopDeployment", deploymentId=deployment_id))["status"] == "Pending"
+        assert (await aws.info(deployment_id))["status"] == "InProgress"
+        assert (await aws.call("StopDeployment", deploymentId=deployment_id))["status"] == "Succeeded"
+        aws.now += 0.5
+        info = await aws.info(deployment_id)
+        assert info["status"] == "Stopped"
+        assert info["errorInformation"]["code"] == "MANUAL_STOP"
+        assert await aws.code("StopDeployment", deploymentId=deployment_id) == "DeploymentAlreadyCompletedException"
+        assert (await aws.group())["lastAttemptedDeployment"]["status"] == "Stopped"
+
+
+async def test_stop_before_it_began() -> None:
+    with service() as aws:
+        deployment_id = await aws.deploy()
+        assert await aws.code("ListDeploymentTargets", deploymentId=deployment_id) == "DeploymentNotStartedException"
+        assert (await aws.call("StopDeployment", deploymentId=deployment_id))["status"] == "Succeeded"
+        assert (await aws.info(deployment_id))["status"] == "Stopped"
+
+
+async def test_automatic_rollback_of_a_failure() -> None:
+    faults = Faults(failures=(Failure(target="app/g", revision="bad"),))
+    with service(faults, auto_rollback=("DEPLOYMENT_FAILURE",)) as aws:
+        good = await aws.deploy(fileExistsBehavior="OVERWRITE")
+        aws.now += 100
+        bad = await aws.deploy(revision=BAD)
+        aws.now += 30
+        original = await aws.info(bad)
+        assert original["status"] == "Failed"
+        back = original["rollbackInfo"]["rollbackDeploymentId"]
+        rollback = await aws.info(back)
+        assert rollback["creator"] == "codeDeployRollback"
+        assert rollback["rollbackInfo"]["rollbackTriggeringDeploymentId"] == bad
+        assert rollback["revision"] == GITHUB
+        assert rollback["fileExistsBehavior"] == "OVERWRITE"
+        assert rollback["createTime"] == original["completeTime"]
+        assert rollback["status"] == "InProgress"
+        assert await aws.code(
+            "CreateDeployment", applicationName="app", deploymentGroupName="g", revision=GITHUB
+        ) == "DeploymentLimitExceededException"  # fmt: skip
+        aws.now += 100
+        assert (await aws.info(back))["status"] == "Succeeded"
+        assert (await aws.group())["lastSuccessfulDeployment"]["deploymentId"] == back
+        listed = await aws.call("ListDeployments", applicationName="app", deploymentGroupName="g")
+        assert listed["deployments"] == [back, bad, good]
+
+
+async def test_nobody_has_to_look_for_a_rollback_to_happen() -> None:
+    """The rollback is there, and over, even when the first look comes long after it."""
+    faults = Faults(failures=(Failure(target="app/g", revision="bad"),))
+    with service(faults, auto_rollback=("DEPLOYMENT_FAILURE",)) as aws:
+        await aws.deploy()
+        aws.now += 100
+        await aws.deploy(revision=BAD)
+        aws.now += 10_000
+        assert len((await aws.call("ListDeployments"))["deployments"]) == 3
+        assert (await aws.group())["lastAttemptedDeployment"]["status"] == "Succeeded"
+
+
+async def test_no_rollback_without_a_success_or_of_a_rollback() -> None:
+    with service(Faults(failures=(Failure(target="app/g", revision="bad"),)), time_scale=0,
+                 auto_rollback=("DEPLOYMENT_FAILURE",)) as aws:  # fmt: skip
+        assert "rollbackInfo" not in await aws.info(await aws.deploy(revision=BAD))
+        await aws.deploy()
+        overridden = await aws.deploy(revision=BAD, autoRollbackConfiguration={"enabled": False})
+        assert "rollbackInfo" not in await aws.info(overridden)
+
+
+async def test_rollback_on_request() -> None:
+    with service() as aws:
+        good = await aws.deploy()
+        aws.now += 100
+        stopped = await aws.deploy(revision=BAD)
+        aws.now += 5
+        await aws.call("StopDeployment", deploymentId=stopped, autoRollbackEnabled=True)
+        aws.now += 1
+        info = await aws.info(stopped)
+        assert info["status"] == "Stopped"
+        assert (await aws.info(info["rollbackInfo"]["rollbackDeploymentId"]))["previousRevision"] == GITHUB
+        assert good != stopped
+
+
+async def test_deployment_configurations() -> None:
+    with service(deployment_config="CodeDeployDefault.AllAtOnce", instances=4) as aws:
+        deployment_id = await aws.deploy()
+        aws.now += 1.5
+        assert (await aws.info(deployment_id))["deploymentOverview"]["InProgress"] == 4
+        aws.now += 100
+        half = await aws.deploy(deploymentConfigName="CodeDeployDefault.HalfAtATime")
+        aws.now += 1.5
+        assert (await aws.info(half))["deploymentOverview"]["InProgress"] == 2
+        await aws.call(
+            "CreateDeploymentConfig", deploymentConfigName="One", minimumHealthyHosts={"type": "HOST_COUNT", "value": 1}
+        )
+        aws.now += 100
+        custom = await aws.deploy(deploymentConfigName="One")
+        aws.now += 1.5
+        assert (await aws.info(custom))["deploymentOverview"]["InProgress"] == 3
+        shown = await aws.call("GetDeploymentConfig", deploymentConfigName="CodeDeployDefault.OneAtATime")
+        assert shown["deploymentConfigInfo"]["minimumHealthyHosts"] == {"type": "MOST_CONCURRENCY", "value": 1}
+
+
+async def test_impossible_health_and_no_instances() -> None:
+    with service(deployment_config="All3", time_scale=0) as aws:
+        info = await aws.info(await aws.deploy())
+        assert (info["status"], info["errorInformation"]["code"]) == ("Failed", "HEALTH_CONSTRAINTS_INVALID")
+    with service(instances=0) as aws:
+        info = await aws.info(await aws.deploy())
+        assert (info["status"], info["errorInformation"]["code"]) == ("Failed", "NO_INSTANCES")
+
+
+async def test_only_outdated_instances() -> None:
+    faults = Faults(failures=(Failure(target="app/g", instances=(1,), deployments=1),))
+    with service(faults, time_scale=0, deployment_config="CodeDeployDefault.AllAtOnce") as aws:
+        await aws.deploy()
+        again = await aws.info(await aws.deploy(updateOutdatedInstancesOnly=True))
+        assert again["deploymentOverview"]["Succeeded"] == 1
+        nothing = await aws.info(await aws.deploy(updateOutdatedInstancesOnly=True))
+        assert nothing["status"] == "Succeeded"
+        assert sum(nothing["deploymentOverview"].values()) == 0
+
+
+async def test_unhealthy_instances_come_first() -> None:
+    faults = Faults(failures=(Failure(target="app/g", instances=(2,), deployments=1),))
+    with service(faults) as aws:
+        await aws.deploy()
+        aws.now += 1000
+        deployment_id = await aws.deploy()
+        aws.now += 2
+        ids = (await aws.call("ListDeploymentTargets", deploymentId=deployment_id,
+                              targetFilters={"TargetStatus": ["InProgress"]}))["targetIds"]  # fmt: skip
+        targets = await aws.call("ListDeploymentTargets", deploymentId=deployment_id)
+        assert ids == targets["targetIds"][:1]
+        third = aws.codedeploy.region("000000000000", REGION).group("app", "g").instances[2]
+        assert ids == [third]
+
+
+def zipped(**files: str) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name.replace("__", "/").replace("_yml", ".yml"), content)
+    return buffer.getvalue()
+
+
+def tarred(mode: str) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode=mode) as archive:  # type: ignore[call-overload] # the mode is one of two
+        info = tarfile.TarInfo("./appspec.yml")
+        archive.addfile(info, io.BytesIO(b""))
+    return buffer.getvalue()
+
+
+def s3(key: str, kind: str, **more: str) -> dict[str, Any]:
+    return {"revisionType": "S3", "s3Location": {"bucket": "bucket", "key": key, "bundleType": kind, **more}}
+
+
+async def download_message(aws: Service, revision: Any) -> str | None:
+    deployment_id = await aws.deploy(revision=revision)
+    if (await aws.info(deployment_id))["status"] == "Succeeded":
+        return None
+    target = (await aws.call("ListDeploymentTargets", deploymentId=deployment_id))["targetIds"][0]
+    answer = await aws.call("GetDeploymentTarget", deploymentId=deployment_id, targetId=target)
+    event = answer["deploymentTarget"]["instanceTarget"]["lifecycleEvents"][1]
+    assert (event["lifecycleEventName"], event["status"]) == ("DownloadBundle", "Failed")
+    assert event["diagnostics"]["errorCode"] == "UnknownError"
+    message: str = event["diagnostics"]["message"]
+    return message
+
+
+async def test_the_bundle_has_to_be_there_and_to_open() -> None:
+    with service(time_scale=0) as aws:
+        good = zipped(appspec_yml="version: 0.0", app__main="x")
+        version = aws.put("good.zip", good)
+        assert await download_message(aws, s3("good.zip", "zip", version=version.id, eTag='"etag-good.zip"')) is None
+        assert "eTag" in (await download_message(aws, s3("good.zip", "zip", eTag="other")) or "")
+        assert "does not exist" in (await download_message(aws, s3("missing.zip", "zip")) or "")
+        assert "version" in (await download_message(aws, s3("good.zip", "zip", version="nope")) or "")
+        assert "unpacked as tar" in (await download_message(aws, s3("good.zip", "tar")) or "")
+        aws.put("one-folder.zip", zipped(top__appspec_yml="", top__x=""))
+        assert await download_message(aws, s3("one-folder.zip", "zip")) is None
+        aws.put("nested.zip", zipped(top__appspec_yml="", readme=""))
+        assert "AppSpec" in (await download_message(aws, s3("nested.zip", "zip")) or "")
+        aws.put("app.tgz", tarred("w:gz"))
+        assert await download_message(aws, s3("app.tgz", "tgz")) is None
+        assert await download_message(aws, s3("app.tgz", "tar")) is None
+        aws.put("app.tar", tarred("w"))
+        assert await download_message(aws, s3("app.tar", "tar")) is None
+        assert "unpacked as tgz" in (await download_message(aws, s3("app.tar", "tgz")) or "")
+        aws.put("cut.tgz", tarred("w:gz")[:30])
+        assert "unpacked as tgz" in (await download_message(aws, s3("cut.tgz", "tgz")) or "")
+
+
+@pytest.mark.parametrize(
+    ("operation", "parameters", "code"),
+    [
+        ("Nonsense", {}, "UnknownOperationException"),
+        ("ListOnPremisesInstances", {}, "UnsupportedOperationException"),
+        ("CreateApplication", {}, "ApplicationNameRequiredException"),
+        ("CreateApplication", {"applicationName": ""}, "InvalidApplicationNameException"),
+        ("CreateApplication", {"applicationName": "a" * 101}, "InvalidApplicationNameException"),
+        ("CreateApplication", {"applicationName": "a/b"}, "InvalidApplicationNameException"),
+        ("CreateApplication", {"applicationName": 5}, "SerializationException"),
+        ("CreateApplication", {"applicationName": "app"}, "ApplicationAlreadyExistsException"),
+        ("CreateApplication", {"applicationName": "e", "computePlatform": "ECS"}, "InvalidComputePlatformException"),
+        ("CreateApplication", {"applicationName": "x", "nonsense": 1}, "ValidationException"),
+        ("GetApplication", {"applicationName": "missing"}, "ApplicationDoesNotExistException"),
+        ("GetDeployment", {"deploymentId": "d-123"}, "InvalidDeploymentIdException"),
+        ("GetDeployment", {"deploymentId": "d-123456789"}, "DeploymentDoesNotExistException"),
+        ("GetDeployment", {"deploymentId": None}, "DeploymentIdRequiredException"),
+        ("BatchGetDeployments", {"deploymentIds": ["d-123456789"] * 26}, "BatchLimitExceededException"),
+        ("BatchGetDeployments", {"deploymentIds": "d-123456789"}, "SerializationException"),
+        (
+            "BatchGetDeploymentGroups",
+            {"applicationName": "app", "deploymentGroupNames": ["g"] * 101},
+            "BatchLimitExceededException",
+        ),
+        ("ListDeployments", {"applicationName": "app"}, "DeploymentGroupNameRequiredException"),
+        ("ListDeployments", {"includeOnlyStatuses": ["Done"]}, "InvalidDeploymentStatusException"),
+        ("ListDeployments", {"nextToken": "zzz"}, "InvalidNextTokenException"),
+        ("ListDeployments", {"createTimeRange": {"start": 2, "end": 1}}, "InvalidTimeRangeException"),
+        ("ListDeployments", {"createTimeRange": {"start": True}}, "SerializationException"),
+        (
+            "DeleteDeploymentConfig",
+            {"deploymentConfigName": "CodeDeployDefault.AllAtOnce"},
+            "InvalidOperationException",
+        ),
+        (
+            "CreateDeploymentConfig",
+            {"deploymentConfigName": "CodeDeployDefault.Mine"},
+            "InvalidDeploymentConfigNameException",
+        ),
+        (
+            "CreateDeploymentConfig",
+            {"deploymentConfigName": "c", "minimumHealthyHosts": {"type": "FLEET_PERCENT", "value": 100}},
+            "InvalidMinimumHealthyHostValueException",
+        ),
+        (
+            "ListApplicationRevisions",
+            {"applicationName": "app", "s3KeyPrefix": "x"},
+            "BucketNameFilterRequiredException",
+        ),
+        ("GetApplicationRevision", {"applicationName": "app", "revision": GITHUB}, "RevisionDoesNotExistException"),
+        ("CreateDeploymentGroup", {"applicationName": "app", "deploymentGroupName": "x"}, "RoleRequiredException"),
+        (
+            "CreateDeploymentGroup",
+            {
+                "applicationName": "app",
+                "deploymentGroupName": "x",
+                "serviceRoleArn": "r",
+                "deploymentStyle": {"deploymentType": "BLUE_GREEN"},
+            },
+            "UnsupportedOperationException",
+        ),
+        (
+            "CreateDeploymentGroup",
+            {
+                "applicationName": "app",
+                "deploymentGroupName": "x",
+                "serviceRoleArn": "r",
+                "autoRollbackConfiguration": {"enabled": True},
+            },
+            "InvalidAutoRollbackConfigException",
+        ),
+        (
+            "UpdateDeploymentGroup",
+            {"applicationName": "app", "currentDeploymentGroupName": "g", "newDeploymentGroupName": "other"},
+            "DeploymentGroupAlreadyExistsException",
+        ),
+    ],
+)
+async def test_refusals(operation: str, parameters: dict[str, Any], code: str) -> None:
+    with service() as aws:
+        assert await aws.code(operation, **parameters) == code
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"applicationName": "missing"}, "ApplicationDoesNotExistException"),
+        ({"deploymentGroupName": "missing"}, "DeploymentGroupDoesNotExistException"),
+        ({"deploymentGroupName": None}, "DeploymentGroupNameRequiredException"),
+        ({"revision": None}, "RevisionRequiredException"),
+        ({"revision": {"revisionType": "S3"}}, "InvalidRevisionException"),
+        ({"revision": {"revisionType": "Ftp"}}, "InvalidRevisionException"),
+        ({"revision": s3("key", "rar")}, "InvalidRevisionException"),
+        ({"revision": s3("key", "YAML")}, "InvalidRevisionException"),
+        (
+            {"revision": {"revisionType": "GitHub", "gitHubLocation": {"repository": "x", "commitId": "y"}}},
+            "InvalidRevisionException",
+        ),
+        (
+            {"revision": {"revisionType": "AppSpecContent", "appSpecContent": {"content": "{}"}}},
+            "InvalidRevisionException",
+        ),
+        ({"deploymentConfigName": "Missing"}, "DeploymentConfigDoesNotExistException"),
+        ({"description": "x" * 257}, "DescriptionTooLongException"),
+        ({"fileExistsBehavior": "MERGE"}, "InvalidFileExistsBehaviorException"),
+        ({"targetInstances": {"autoScalingGroups": ["a"]}}, "InvalidTargetInstancesException"),
+        ({"autoRollbackConfiguration": {"enabled": True, "events": ["SNOW"]}}, "InvalidAutoRollbackConfigException"),
+        ({"overrideAlarmConfiguration": {"enabled": True}}, "InvalidAlarmConfigException"),
+    ],
+)
+async def test_create_deployment_refuses(change: dict[str, Any], code: str) -> None:
+    with service() as aws:
+        parameters = {"applicationName": "app", "deploymentGroupName": "g", "revision": GITHUB, **change}
+        assert await aws.code("CreateDeployment", **parameters) == code
+        assert (await aws.call("ListDeployments"))["deployments"] == []
+
+
+async def test_listing_filters_and_pages() -> None:
+    with service(time_scale=0, page_size=2) as aws:
+        ids = []
+        for _ in range(5):
+            ids.append(await aws.deploy())
+            aws.now += 10
+        first = await aws.call("ListDeployments", applicationName="app", deploymentGroupName="g")
+        assert first["deployments"] == ids[:2:-1]
+        newer = await aws.deploy()  # doesn't shift the pages that follow
+        second = await aws.call("ListDeployments", nextToken=first["nextToken"])
+        third = await aws.call("ListDeployments", nextToken=second["nextToken"])
+        assert second["deployments"] + third["deployments"] == ids[2::-1]
+        assert "nextToken" not in third
+        ranged = await aws.call("ListDeployments", createTimeRange={"start": 1_000_005, "end": 1_000_020})
+        assert ranged["deployments"] == [ids[2], ids[1]]
+        assert (await aws.call("ListDeployments", includeOnlyStatuses=["Failed"]))["deployments"] == []
+        assert newer not in ids
+
+
+async def test_batches_leave_out_what_is_not_there() -> None:
+    with service() as aws:
+        deployment_id = await aws.deploy()
+        answer = await aws.call("BatchGetDeployments", deploymentIds=["d-MISSING00", deployment_id])
+        assert [one["deploymentId"] for one in answer["deploymentsInfo"]] == [deployment_id]
+        groups = await aws.call(
+            "BatchGetDeploymentGroups", applicationName="app", deploymentGroupNames=["g", "missing"]
+        )
+        assert [one["deploymentGroupName"] for one in groups["deploymentGroupsInfo"]] == ["g"]
+        assert "missing" in groups["errorMessage"]
+
+
+async def test_an_update_and_a_rename_show() -> None:
+    with service() as aws:
+        deployment_id = await aws.deploy()
+        assert (await aws.info(deployment_id))["deploymentGroupName"] == "g"
+        await aws.call(
+            "UpdateDeploymentGroup",
+            applicationName="app",
+            currentDeploymentGroupName="g",
+            newDeploymentGroupName="renamed",
+            deploymentConfigName="CodeDeployDefault.AllAtOnce",
+        )
+        group = await aws.group("renamed")
+        assert group["deploymentConfigName"] == "CodeDeployDefault.AllAtOnce"
+        assert group["ec2TagFilters"]
+        assert (await aws.info(deployment_id))["deploymentGroupName"] == "renamed"
+        assert await aws.code("GetDeploymentGroup", applicationName="app", deploymentGroupName="g") == (
+            "DeploymentGroupDoesNotExistException"
+        )
+
+
+async def test_deleting_a_group_ends_its_deployment() -> None:
+    with service() as aws:
+        deployment_id = await aws.deploy()
+        aws.now += 3
+        for _ in range(2):  # the second time there is nothing to delete, which is no error
+            await aws.call("DeleteDeploymentGroup", applicationName="app", deploymentGroupName="g")
+        info = await aws.info(deployment_id)
+        assert (info["status"], info["errorInformation"]["code"]) == ("Stopped", "DEPLOYMENT_GROUP_MISSING")
+        await aws.call("DeleteApplication", applicationName="app")
+        assert (await aws.call("ListApplications"))["applications"] == []
+
+
+async def test_continue_is_for_blue_green() -> None:
+    with service() as aws:
+        deployment_id = await aws.deploy()
+        assert await aws.code("ContinueDeployment", deploymentId=deployment_id) == (
+            "UnsupportedActionForDeploymentTypeException"
+        )
+
+
+async def test_unknown_status_and_omitted_ids() -> None:
+    with service(Faults(unknown_status=1.0)) as aws:
+        assert (await aws.info(await aws.deploy()))["status"] == "Pondering"
+    with service(Faults(omit=1.0)) as aws:
+        deployment_id = await aws.deploy()
+        assert (await aws.call("BatchGetDeployments", deploymentIds=[deployment_id]))["deploymentsInfo"] == []
+
+
+async def test_load_balanced_groups_run_the_traffic_events_too() -> None:
+    with service(time_scale=0) as aws:
+        style = {"deploymentType": "IN_PLACE", "deploymentOption": "WITH_TRAFFIC_CONTROL"}
+        await aws.call(
+            "UpdateDeploymentGroup", applicationName="app", currentDeploymentGroupName="g", deploymentStyle=style
+        )
+        deployment_id = await aws.deploy()
+        target = (await aws.call("ListDeploymentTargets", deploymentId=deployment_id))["targetIds"][0]
+        answer = await aws.call("GetDeploymentTarget", deploymentId=deployment_id, targetId=target)
+        events = [one["lifecycleEventName"] for one in answer["deploymentTarget"]["instanceTarget"]["lifecycleEvents"]]
+        assert (len(events), events[0], events[-1]) == (13, "BeforeBlockTraffic", "AfterAllowTraffic")

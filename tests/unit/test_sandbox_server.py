@@ -1,0 +1,343 @@
+"""The server itself: start and end, keys, faults on the wire, and what it tells afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+import pytest
+
+from orchestrator.sandbox.fleet import BucketSpec, ConfigSpec, FleetError, FleetSpec, GroupSpec
+from orchestrator.sandbox.options import Faults, SandboxOptions, Slow
+from orchestrator.sandbox.server import Endpoint, Sandbox, export_lines
+
+REGION = "eu-west-1"
+FLEET = FleetSpec(
+    groups=tuple(GroupSpec(application="app", deployment_group=name, region=REGION) for name in ("g", "h"))
+)
+GITHUB = {"revisionType": "GitHub", "gitHubLocation": {"repository": "acme/shop", "commitId": "abc"}}
+CREATE = {"applicationName": "app", "deploymentGroupName": "g", "revision": GITHUB}
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+def signed(service: str = "codedeploy", key: str = "AKIA000000000000SBOX", region: str = REGION) -> dict[str, str]:
+    scope = f"{key}/20260101/{region}/{service}/aws4_request"
+    return {"Authorization": f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0"}
+
+
+class Client:
+    def __init__(self, endpoint: Endpoint, session: aiohttp.ClientSession) -> None:
+        self.endpoint = endpoint
+        self.session = session
+
+    async def post(self, operation: str, body: Any = None, **headers: str) -> tuple[int, Any]:
+        sent = {"X-Amz-Target": f"CodeDeploy_20141006.{operation}", **(headers or signed())}
+        data = body if isinstance(body, bytes) else json.dumps(body or {}).encode()
+        async with self.session.post(self.endpoint.url + "/", data=io.BytesIO(data), headers=sent) as response:
+            assert re.fullmatch(r"[0-9a-f-]{36}", response.headers["x-amzn-RequestId"])
+            return response.status, json.loads(await response.read())
+
+    async def code(self, operation: str, body: Any = None, **headers: str) -> str:
+        status, answer = await self.post(operation, body, **headers)
+        return "ok" if status == 200 else str(answer["__type"])
+
+    async def sts(self, key: str = "AKIA000000000000SBOX", **form: str) -> tuple[int, str]:
+        async with self.session.post(self.endpoint.url + "/", data=form, headers=signed("sts", key)) as response:
+            return response.status, await response.text()
+
+
+@asynccontextmanager
+async def running(
+    faults: Faults | None = None, *, clock: list[float] | None = None, **options: Any
+) -> AsyncIterator[Client]:
+    """`clock`: a list whose first item is the time."""
+    sandbox = Sandbox(
+        FLEET, SandboxOptions(faults=faults or Faults(), **options), clock=(lambda: clock[0]) if clock else None
+    )
+    async with sandbox.serve() as endpoint, aiohttp.ClientSession() as session:
+        yield Client(endpoint, session)
+
+
+def test_naming_a_sandbox_imports_nothing_heavy() -> None:
+    program = (
+        "import sys, orchestrator.sandbox.server as s; s.Sandbox(); "
+        "sys.exit(bool({'aiohttp', 'botocore', 'asyncio'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+@pytest.mark.anyio
+async def test_it_starts_quickly_and_tells_where_it_is() -> None:
+    began = time.monotonic()
+    async with running() as client:
+        assert time.monotonic() - began < 1
+        environment = client.endpoint.environment()
+        assert environment["AWS_ENDPOINT_URL_CODEDEPLOY"] == client.endpoint.url
+        assert environment["AWS_REGION"] == environment["AWS_DEFAULT_REGION"] == REGION
+        assert f"export AWS_ENDPOINT_URL_S3={client.endpoint.url}\n" in export_lines(client.endpoint)
+        assert client.endpoint.url.startswith("http://127.0.0.1:")
+
+
+@pytest.mark.anyio
+async def test_a_port_in_use_is_named() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(OSError, match=rf"127\.0\.0\.1:{port}: the port is in use"):
+            async with Sandbox(FLEET, SandboxOptions(port=port)).serve():
+                pytest.fail("it must not start")
+
+
+@pytest.mark.anyio
+async def test_it_closes_while_connections_are_open() -> None:
+    async with Sandbox(FLEET, SandboxOptions(faults=Faults(latency=60))).serve() as endpoint:
+        host, _, port = endpoint.url.removeprefix("http://").partition(":")
+        idle_reader, idle_writer = await asyncio.open_connection(host, int(port))
+        busy_reader, busy_writer = await asyncio.open_connection(host, int(port))
+        busy_writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nX-Amz-Target: y\r\nContent-Length: 0\r\n\r\n")
+        await busy_writer.drain()
+        began = time.monotonic()
+    assert time.monotonic() - began < 5
+    assert await idle_reader.read() == b""
+    assert await busy_reader.read() == b""
+    for writer in (idle_writer, busy_writer):
+        writer.close()
+        await writer.wait_closed()
+
+
+@pytest.mark.parametrize(
+    ("headers", "code"),
+    [
+        ({"X-None": "x"}, "MissingAuthenticationTokenException"),
+        ({"Authorization": "Basic abc"}, "IncompleteSignatureException"),
+        (signed(key="AKIAFOREIGN"), "UnrecognizedClientException"),
+        (signed(service="s3"), "IncompleteSignatureException"),
+    ],
+)
+@pytest.mark.anyio
+async def test_only_its_own_keys_come_in(headers: dict[str, str], code: str) -> None:
+    async with running() as client:
+        assert await client.code("ListApplications", **headers) == code
+
+
+@pytest.mark.anyio
+async def test_odd_requests_are_refused_in_the_protocol() -> None:
+    async with running() as client:
+        assert await client.code("ListApplications", b"{nonsense") == "SerializationException"
+        assert await client.code("ListApplications", b"[]") == "SerializationException"
+        assert await client.code("ListApplications", b"") == "ok"
+        assert await client.code("Nothing") == "UnknownOperationException"
+        assert await client.code("ListApplications", b" " * 1_100_000) == "RequestEntityTooLargeException"
+        foreign = {**signed(), "X-Amz-Target": "DynamoDB_20120810.ListTables"}
+        async with client.session.post(client.endpoint.url + "/", data=b"{}", headers=foreign) as response:
+            assert (await response.json(content_type=None))["__type"] == "UnknownOperationException"
+
+
+@pytest.mark.anyio
+async def test_regions_and_accounts_are_apart() -> None:
+    async with running(time_scale=0) as client:
+        status, body = await client.sts(
+            Action="AssumeRole", RoleArn="arn:aws:iam::111111111111:role/deploy", RoleSessionName="me"
+        )
+        assert status == 200
+        key, token = (
+            re.findall(f"<{name}>(.+?)</{name}>", body)[0] for name in ("AccessKeyId", "SessionToken")
+        )  # fmt: skip
+        assert "111111111111" in key
+        theirs = {**signed(key=key), "X-Amz-Security-Token": token}
+        assert (await client.post("ListApplications"))[1]["applications"] == ["app"]
+        assert (await client.post("ListApplications", None, **theirs))[1]["applications"] == []
+        assert (await client.post("ListApplications", None, **signed(region="us-west-2")))[1]["applications"] == []
+        assert await client.code("ListApplications", None, **signed(key=key)) == "UnrecognizedClientException"
+
+
+@pytest.mark.anyio
+async def test_temporary_keys_expire() -> None:
+    clock = [1000.0]
+    async with running(clock=clock) as client:
+        _, body = await client.sts(
+            Action="AssumeRole", RoleArn="arn:aws:iam::111111111111:role/a/deploy", RoleSessionName="me",
+            DurationSeconds="900",
+        )  # fmt: skip
+        key, token = (re.findall(f"<{n}>(.+?)</{n}>", body)[0] for n in ("AccessKeyId", "SessionToken"))
+        theirs = {**signed(key=key), "X-Amz-Security-Token": token}
+        assert await client.code("ListApplications", None, **theirs) == "ok"
+        clock[0] += 900
+        assert await client.code("ListApplications", None, **theirs) == "ExpiredTokenException"
+
+
+@pytest.mark.anyio
+async def test_sts_refuses_in_its_own_protocol() -> None:
+    async with running() as client:
+        for form in (
+            {"Action": "GetFederationToken"},
+            {"Action": "AssumeRole", "RoleArn": "arn:aws:iam::1:role/x", "RoleSessionName": "me"},
+            {"Action": "AssumeRole", "RoleArn": "arn:aws:iam::111111111111:role/x", "RoleSessionName": "!"},
+            {"Action": "AssumeRole", "RoleArn": "arn:aws:iam::111111111111:role/x", "RoleSessionName": "me",
+             "DurationSeconds": "1"},
+        ):  # fmt: skip
+            status, body = await client.sts(**form)
+            assert status == 400
+            assert "<ErrorResponse" in body
+        assert "InvalidClientTokenId" in (await client.sts("AKIAFOREIGN", Action="GetCallerIdentity"))[1]
+
+
+@pytest.mark.anyio
+async def test_throttling_is_a_token_bucket_for_each_region() -> None:
+    clock = [1000.0]
+    async with running(Faults(throttle=5), clock=clock) as client:
+        codes = Counter([await client.code("ListApplications") for _ in range(8)])
+        assert codes == {"ok": 5, "ThrottlingException": 3}
+        assert await client.code("ListApplications", None, **signed(region="us-west-2")) == "ok"
+        clock[0] += 0.4
+        codes = Counter([await client.code("ListApplications") for _ in range(3)])
+        assert codes == {"ok": 2, "ThrottlingException": 1}
+        _, answer = await client.post("ListApplications")
+        assert answer == {"__type": "ThrottlingException", "message": "Rate exceeded"}
+        assert client.endpoint.calls.total(outcome="ThrottlingException") == 5
+
+
+@pytest.mark.anyio
+async def test_a_server_error_comes_before_the_call_is_carried_out() -> None:
+    async with running(Faults(error_rate=1.0)) as client:
+        async with client.session.post(
+            client.endpoint.url + "/",
+            data=json.dumps(CREATE),
+            headers={"X-Amz-Target": "CodeDeploy_20141006.CreateDeployment", **signed()},
+        ) as response:
+            assert response.status == 500
+        assert client.endpoint.deployments() == []
+        assert client.endpoint.calls.total("CreateDeployment", "HTTP 500") == 1
+
+
+@pytest.mark.parametrize(
+    ("faults", "made"),
+    [
+        (Faults(reset_before=1.0, operations=("CreateDeployment",)), 0),
+        (Faults(reset_after=1.0, operations=("CreateDeployment",), times=1), 1),
+    ],
+)
+@pytest.mark.anyio
+async def test_a_reset_loses_the_call_or_only_its_answer(faults: Faults, made: int) -> None:
+    async with running(faults) as client:
+        with pytest.raises(aiohttp.ClientError):
+            await client.post("CreateDeployment", CREATE)
+        assert len(client.endpoint.deployments()) == made
+        assert await client.code("ListApplications") == "ok"
+
+
+@pytest.mark.anyio
+async def test_a_fault_can_be_limited_in_number() -> None:
+    async with running(Faults(error_rate=1.0, times=2)) as client:
+        for expected in (500, 500, 200):
+            async with client.session.post(
+                client.endpoint.url + "/",
+                data=b"{}",
+                headers={"X-Amz-Target": "CodeDeploy_20141006.ListApplications", **signed()},
+            ) as response:
+                assert response.status == expected
+
+
+@pytest.mark.anyio
+async def test_the_dice_are_seeded() -> None:
+    async def outcomes(seed: int) -> list[str]:
+        async with running(Faults(error_rate=0.5), seed=seed) as client:
+            for _ in range(20):
+                async with client.session.post(
+                    client.endpoint.url + "/",
+                    data=b"{}",
+                    headers={"X-Amz-Target": "CodeDeploy_20141006.ListApplications", **signed()},
+                ) as response:
+                    found.append(str(response.status))
+            return found
+
+    runs = []
+    for seed in (1, 1, 2):
+        found: list[str] = []
+        runs.append(await outcomes(seed))
+    assert runs[0] == runs[1] != runs[2]
+    assert set(runs[0]) == {"200", "500"}
+
+
+@pytest.mark.anyio
+async def test_an_expired_token_for_a_while() -> None:
+    clock = [1000.0]
+    async with running(Faults(expired=True, expired_until=30), clock=clock) as client:
+        assert await client.code("ListApplications") == "ExpiredTokenException"
+        clock[0] += 30
+        assert await client.code("ListApplications") == "ok"
+        client.endpoint.set_faults(Faults(expired=True))
+        assert await client.code("ListApplications") == "ExpiredTokenException"
+        client.endpoint.set_faults(Faults())
+        assert await client.code("ListApplications") == "ok"
+
+
+@pytest.mark.anyio
+async def test_it_tells_what_happened() -> None:
+    clock = [1000.0]
+    async with running(clock=clock) as client:
+        await client.post("CreateDeployment", CREATE)
+        clock[0] += 20
+        await client.post("CreateDeployment", {**CREATE, "deploymentGroupName": "h", "description": "second"})
+        await client.post("CreateDeployment", CREATE)
+        endpoint = client.endpoint
+        assert endpoint.calls.total("CreateDeployment") == 3
+        assert endpoint.calls.total("CreateDeployment", "DeploymentLimitExceededException") == 1
+        assert [one.deployment_group for one in endpoint.deployments()] == ["g", "h"]
+        assert endpoint.deployments("app", "g")[0].ended is None
+        assert endpoint.peak_running() == 2
+        clock[0] += 1000
+        (second,) = endpoint.deployments("app", "h")
+        assert (second.status, second.created, second.description) == ("Succeeded", 1020.0, "second")
+        assert endpoint.deployments(region="us-west-2") == []
+
+
+@pytest.mark.anyio
+async def test_one_after_the_other_is_no_overlap() -> None:
+    async with running(time_scale=0) as client:
+        for _ in range(3):
+            assert await client.code("CreateDeployment", CREATE) == "ok"
+        assert client.endpoint.peak_running() == 1
+
+
+def test_a_fleet_that_contradicts_itself_is_refused_at_once() -> None:
+    group = GroupSpec(application="app", deployment_group="g", region=REGION)
+    with pytest.raises(FleetError) as caught:
+        FleetSpec(
+            groups=(
+                group,
+                group,
+                GroupSpec(application="a/b", deployment_group="g", region="Nowhere!", account="12"),
+                GroupSpec(application="c", deployment_group="g", region=REGION, deployment_config="Custom"),
+                GroupSpec(application="d", deployment_group="g", region=REGION, instances=-1, auto_rollback=("X",)),
+            ),
+            buckets=(BucketSpec(name="No", region=REGION),),
+            configs=(
+                ConfigSpec(name="CodeDeployDefault.Mine", region=REGION, value=200, kind="FLEET_PERCENT"),
+                ConfigSpec(name="a b", region=REGION),
+            ),
+        )
+    assert len(str(caught.value).splitlines()) == 11
+    custom = GroupSpec(application="c", deployment_group="g", region=REGION, deployment_config="Custom")
+    FleetSpec(groups=(custom,), configs=(ConfigSpec(name="Custom", region=REGION),))
+
+
+def test_options_that_make_no_sense_are_refused_at_once() -> None:
+    faults = Faults(error_rate=2, throttle=0, latency=-1, slow=(Slow(target="x", factor=0),))
+    with pytest.raises(ValueError, match="port is 70000") as caught:
+        SandboxOptions(port=70_000, time_scale=-1, instances=-1, page_size=0, faults=faults)
+    assert len(str(caught.value).splitlines()) == 8
