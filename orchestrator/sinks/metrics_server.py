@@ -1,0 +1,100 @@
+"""`/metrics` over HTTP, for a Prometheus that scrapes: the library's WSGI app in a thread of its own."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from socketserver import TCPServer, ThreadingMixIn
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+from prometheus_client import CollectorRegistry, make_wsgi_app
+
+from orchestrator.core.errors import UsageError
+
+LOOPBACK = "127.0.0.1"
+
+_REQUEST_TIMEOUT = 10.0
+_SHUTDOWN_POLL = 0.05
+_HINT = "--metrics-listen takes HOST:PORT, :PORT or PORT, such as 127.0.0.1:9464; port 0 takes any that is free"
+
+
+def parse_listen(text: str) -> tuple[str, int]:
+    """`HOST:PORT`, `[::1]:PORT`, `:PORT` or `PORT`; without a host it is the loopback. Raises `UsageError`."""
+    host, colon, port = text.strip().rpartition(":")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host:
+        raise UsageError(f"{text!r} is no address: an IPv6 address stands in [brackets]", hint=_HINT)
+    if not (port.isascii() and port.isdigit()) or int(port) > 65535:
+        raise UsageError(f"{text!r} is no address: {port if colon else text!r} is no port", hint=_HINT)
+    return host or LOOPBACK, int(port)
+
+
+@contextmanager
+def metrics_server(registry: CollectorRegistry, host: str, port: int) -> Iterator[str]:
+    """Serves until the block is left; gives the URL, with the real port where 0 was asked for.
+
+    Raises `UsageError` when the address can't be had.
+    """
+    server = _listen(registry, host, port)
+    thread = threading.Thread(target=server.serve_forever, args=(_SHUTDOWN_POLL,), name="metrics", daemon=True)
+    thread.start()
+    try:
+        yield _url(host, server.server_address[1])
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def _url(host: str, port: object) -> str:
+    return f"http://[{host}]:{port}/metrics" if ":" in host else f"http://{host}:{port}/metrics"
+
+
+def _listen(registry: CollectorRegistry, host: str, port: int) -> _Server:
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        server = (_Server6 if family == socket.AF_INET6 else _Server)((str(address[0]), int(address[1])), _Handler)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        message = f"--metrics-listen: can't listen on {host}:{port}: {reason}"
+        raise UsageError(message, hint="choose another port, or 0 for any that is free") from None
+    server.set_app(_app(make_wsgi_app(registry)))
+    return server
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+
+    def server_bind(self) -> None:
+        """Without the library's look-up of the host's full name, which may ask a DNS server that isn't there."""
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
+        self.setup_environ()
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that went away is nobody's business; the library would print a traceback into our output."""
+
+
+class _Server6(_Server):
+    address_family = socket.AF_INET6
+
+
+class _Handler(WSGIRequestHandler):
+    timeout = _REQUEST_TIMEOUT
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's name
+        """No line for each scrape."""
+
+
+def _app(metrics: WSGIApplication) -> Callable[[WSGIEnvironment, StartResponse], Iterable[bytes]]:
+    def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        if environ.get("PATH_INFO") == "/metrics":
+            return metrics(environ, start_response)
+        start_response("404 Not Found", [("Content-Type", "text/plain; charset=utf-8")])
+        return [b"not found; the metrics are at /metrics\n"]
+
+    return answer

@@ -1,0 +1,88 @@
+"""Reading a journal: the bytes of a file as records, and what a crash may have left at its end.
+
+Nothing here locks: a journal that another process is writing can be read at any time. Records are only ever appended,
+so such a reader sees a shorter run, never a wrong one.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from orchestrator.core.errors import StateError
+from orchestrator.core.events import Record, record_from_dict
+from orchestrator.core.state import RunState
+
+_DAMAGED = "the file was changed by something else than orchestrator; keep it and report it"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JournalContents:
+    """A journal as it was read."""
+
+    records: tuple[Record, ...]
+    note: str | None
+    """What was left out, for people; None when nothing was."""
+    sound_bytes: int
+    """The length of the file up to the end of its last whole record."""
+
+
+def parse_journal(data: bytes, path: Path) -> JournalContents:
+    """Reads a journal's bytes; `path` is for messages.
+
+    An unfinished last line is what a crash in the middle of a write leaves (or what a live writer is just writing): it
+    is left out, and `note` says so. Nothing can depend on it, for its `flush` never returned.
+    Raises `StateError` when any other line is no record.
+    """
+    lines = data.split(b"\n")
+    tail = lines.pop()  # what follows the last line feed: empty, or a line that isn't finished
+    records: list[Record] = []
+    sound_bytes = 0
+    for number, line in enumerate(lines, start=1):
+        try:
+            fields = _decode(line)
+        except ValueError as error:
+            if number == len(lines) and not tail:
+                tail = line  # whole, and still no JSON: a power cut can leave a block of anything at the end
+                break
+            raise StateError(f"{path}:{number}: not a journal record: {error}", hint=_DAMAGED) from None
+        records.append(_record(fields, path, number))
+        sound_bytes += len(line) + 1
+    return JournalContents(records=tuple(records), note=_note(tail, len(records)), sound_bytes=sound_bytes)
+
+
+def fold(records: tuple[Record, ...], path: Path) -> RunState:
+    """The state that the records amount to. Raises `StateError` that names the line where they don't fit together."""
+    state = RunState()
+    for number, record in enumerate(records, start=1):
+        try:
+            state.apply(record)
+        except StateError as error:
+            raise StateError(f"{path}:{number}: {error.message}", hint=error.hint or _DAMAGED) from error
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            # Well-formed JSON of the wrong shape, such as a target without its id.
+            message = f"{path}:{number}: the event can't be read: {type(error).__name__}: {error}"
+            raise StateError(message, hint=_DAMAGED) from error
+    return state
+
+
+def _decode(line: bytes) -> dict[str, Any]:
+    fields = json.loads(line)  # raises ValueError, also for bytes that are no UTF-8
+    if not isinstance(fields, dict):
+        raise ValueError("not a JSON object")  # noqa: TRY004 - one error type for all that is no record
+    return fields
+
+
+def _record(fields: dict[str, Any], path: Path, number: int) -> Record:
+    try:
+        return record_from_dict(fields)
+    except (ValueError, TypeError, AttributeError, OverflowError) as error:
+        raise StateError(f"{path}:{number}: {error}", hint="use the version of orchestrator that wrote it") from None
+
+
+def _note(tail: bytes, number: int) -> str | None:
+    if not tail:
+        return None
+    return f"line {number + 1} is unfinished ({len(tail)} bytes) and was left out: it was never acted upon"
