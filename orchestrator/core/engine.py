@@ -27,6 +27,9 @@ from orchestrator.core.watcher import Watcher
 FLUSH_EVERY = 1.0
 """Seconds after which events are durable even if no step waits for it: others read the journal while we run."""
 
+LAST_FLUSH = 10.0
+"""Seconds that the last events have to become durable; what comes after them is only the end of the process."""
+
 CREATE_GRACE = 5.0
 """Seconds that a CreateDeployment under way is given when we leave: better an id than a riddle."""
 
@@ -68,15 +71,18 @@ class Engine:
 
         Raises `StateError` when the journal can't be written: nothing goes on without it.
         """
-        async with anyio.create_task_group() as services:
-            for region in self._regions.values():
-                services.start_soon(region.poller.run)
-            services.start_soon(self._flush_regularly)
-            await self._deploy_all()
-            services.cancel_scope.cancel()
-        self._conclude()
-        with anyio.CancelScope(shield=True):
-            await self._recorder.commit()
+        try:
+            async with anyio.create_task_group() as services:
+                for region in self._regions.values():
+                    services.start_soon(region.poller.run)
+                services.start_soon(self._flush_regularly)
+                await self._deploy_all()
+                services.cancel_scope.cancel()
+        except anyio.get_cancelled_exc_class():
+            self._control.leave("interrupted")
+            await self._conclude()
+            raise
+        await self._conclude()
 
     def cancel(self, mode: OnCancel, *, reason: str, signal: int | None = None) -> None:
         """Starts nothing new, and does with what runs as the mode says."""
@@ -116,7 +122,13 @@ class Engine:
             await anyio.sleep(FLUSH_EVERY)
             await self._recorder.commit()
 
-    def _conclude(self) -> None:
+    async def _conclude(self) -> None:
+        """The last events, durable even while we are being cancelled."""
+        self._record_end()
+        with anyio.move_on_after(LAST_FLUSH, shield=True):
+            await self._recorder.commit()
+
+    def _record_end(self) -> None:
         if self._control.leaving.is_set():
             running = tuple(target.deployment_id or "" for target in self._state.targets.values() if target.is_live)
             unfinished = any(not target.state.is_final for target in self._state.targets.values())

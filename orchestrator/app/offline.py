@@ -1,0 +1,85 @@
+"""What can be said of a manifest without a call: `validate` and `graph`. Imports neither anyio nor the SDK."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.app.rehearsal import fleet_of
+from orchestrator.app.sources import check_sources
+from orchestrator.core.errors import Finding, InvalidInputError
+from orchestrator.core.model import Target
+from orchestrator.manifest import Release, environment_names, load, validate_all
+from orchestrator.sandbox.fleet import FleetSpec
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Checked:
+    releases: Sequence[Release]
+    warnings: Sequence[Finding]
+    unsupported: Sequence[Finding]
+    """What this version reads and can't do yet."""
+
+
+def validate_releases(
+    manifest: Path,
+    *,
+    environment: str | None,
+    variables: Mapping[str, str],
+    env: Mapping[str, str],
+    bundles: bool,
+    strict: bool,
+) -> Checked:
+    """Raises `InvalidInputError` with every mistake in the manifest, or else in its bundles."""
+    releases = validate_all(
+        manifest, environment=environment, variables=variables, env=env, default_region=_region(env)
+    )
+    errors: list[Finding] = []
+    warnings: list[Finding] = []
+    if bundles:
+        for release in releases:
+            try:
+                warnings += check_sources(release, release.targets)[1]
+            except InvalidInputError as error:
+                errors += error.findings
+    if strict:
+        errors += warnings
+    if errors:
+        raise InvalidInputError(list(dict.fromkeys(errors)))
+    unsupported = [finding for release in releases for finding in release.unsupported(release.targets)]
+    return Checked(
+        releases=releases,
+        warnings=list(dict.fromkeys(warnings)),
+        unsupported=list(dict.fromkeys(unsupported)),
+    )
+
+
+def _region(env: Mapping[str, str]) -> str:
+    """A manifest without environments leaves the region to the machine that applies it; any will do to check it."""
+    return env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION") or "us-east-1"
+
+
+def graph_targets(
+    manifest: Path, environment: str | None, variables: Mapping[str, str], env: Mapping[str, str]
+) -> tuple[Target, ...]:
+    """The targets of one environment; where none is named, of the first: the edges are the same in all."""
+    names = environment_names(manifest) if environment is None else ()
+    chosen = names[0] if names else environment
+    return load(manifest, environment=chosen, variables=variables, env=env, default_region=_region(env)).targets
+
+
+def sandbox_fleet(
+    manifest: Path | None,
+    environment: str | None,
+    variables: Mapping[str, str],
+    env: Mapping[str, str],
+    *,
+    instances: int,
+) -> FleetSpec:
+    """What a sandbox for this manifest holds: for all of its environments unless one is named. Raises ValueError."""
+    if manifest is None:
+        return FleetSpec()
+    region = _region(env)
+    releases = validate_all(manifest, environment=environment, variables=variables, env=env, default_region=region)
+    return fleet_of(releases, instances=instances)

@@ -1,0 +1,52 @@
+"""A sandbox made from a manifest: its groups with their instances, its buckets, its accounts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from orchestrator.core.model import BundleSource, S3Revision, Target
+from orchestrator.manifest import Release
+from orchestrator.sandbox.fleet import BUILT_IN_CONFIGS, DEFAULT_ACCOUNT, BucketSpec, ConfigSpec, FleetSpec, GroupSpec
+
+
+def fleet_of(releases: Sequence[Release], *, instances: int) -> FleetSpec:
+    """What all targets of these releases need to be deployed."""
+    targets = [target for release in releases for target in release.targets]
+    return FleetSpec(
+        groups=tuple(dict.fromkeys(_group(target, instances) for target in targets)),
+        buckets=tuple(_buckets(targets)),
+        configs=tuple(dict.fromkeys(config for target in targets if (config := _config(target)) is not None)),
+    )
+
+
+def account_of(role_arn: str | None) -> str:
+    """`arn:aws:iam::111111111111:role/deploy` -> `111111111111`; without a role, the sandbox's own."""
+    return DEFAULT_ACCOUNT if role_arn is None else role_arn.split(":")[4]
+
+
+def _group(target: Target, instances: int) -> GroupSpec:
+    return GroupSpec(
+        application=target.application_name,
+        deployment_group=target.deployment_group_name,
+        region=target.location.region,
+        account=account_of(target.location.role_arn),
+        instances=instances,
+    )
+
+
+def _config(target: Target) -> ConfigSpec | None:
+    """A configuration of the user's own; what it says is not in the manifest, so one instance at a time."""
+    name = target.settings.deployment_config
+    if name is None or name in BUILT_IN_CONFIGS or name.startswith("CodeDeployDefault."):
+        return None
+    location = target.location
+    return ConfigSpec(name=name, region=location.region, account=account_of(location.role_arn), value=1)
+
+
+def _buckets(targets: Iterable[Target]) -> Iterable[BucketSpec]:
+    """A bucket's name is one for all regions; the first target that names it says where it is."""
+    regions: dict[str, str] = {}
+    for target in targets:
+        if isinstance(target.source, (BundleSource, S3Revision)):
+            regions.setdefault(target.source.bucket, target.location.region)
+    return (BucketSpec(name=name, region=region) for name, region in regions.items())

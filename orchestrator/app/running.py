@@ -1,0 +1,101 @@
+"""Runs a plan: recorder, engine, views and signals side by side."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from functools import partial
+
+import anyio
+
+from orchestrator import __version__
+from orchestrator.app.services import Services
+from orchestrator.app.signals import obey_signals
+from orchestrator.app.views import Views
+from orchestrator.core.control import OnCancel
+from orchestrator.core.engine import Engine
+from orchestrator.core.events import ApiThrottled, RunStarted, WarningRaised
+from orchestrator.core.model import Concurrency, Policy
+from orchestrator.core.plan import Plan, step_to_dict
+from orchestrator.core.ports import Artifacts, Journal
+from orchestrator.core.recorder import Recorder
+from orchestrator.core.state import RunState
+from orchestrator.core.timing import Timing
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunOptions:
+    poll_interval: float
+    """Seconds."""
+    policy: Policy = field(default_factory=Policy)
+    concurrency: Concurrency = field(default_factory=Concurrency)
+    on_cancel: OnCancel = OnCancel.WAIT
+    stops: bool = True
+    """Whether the deployments are ours to stop."""
+    leave_after: float | None = None
+    """Seconds; then we go, and leave running what runs."""
+
+
+def start_event(plan: Plan, options: RunOptions) -> RunStarted:
+    return RunStarted(
+        release=plan.release,
+        environment=plan.environment,
+        manifest=plan.manifest,
+        manifest_digest=plan.manifest_digest,
+        targets=tuple(step_to_dict(step) for step in plan.steps),
+        policy=asdict(options.policy),
+        concurrency=asdict(options.concurrency),
+        version=__version__,
+        host=socket.gethostname(),
+        pid=os.getpid(),
+    )
+
+
+def open_recorder(run: str, journal: Journal, views: Views) -> Recorder:
+    return Recorder(run=run, state=RunState(), journal=journal, sinks=views.sinks, clock=time.time)
+
+
+async def carry_out(
+    plan: Plan,
+    *,
+    recorder: Recorder,
+    services: Services,
+    artifacts: Artifacts,
+    views: Views,
+    options: RunOptions,
+    tell: Callable[[str], None],
+) -> None:
+    """Runs the engine to its end, with its views, under signals. How it went is in the recorder's state."""
+
+    def throttled(region: str, operation: str, rate: float) -> None:
+        recorder.record(ApiThrottled(service="codedeploy", operation=operation, region=region, rate=rate))
+
+    services.throttles.listener = throttled
+    regions = services.regions(options.poll_interval, lambda message: recorder.record(WarningRaised(message=message)))
+    engine = Engine(
+        plan,
+        recorder=recorder,
+        regions=regions,
+        artifacts=artifacts,
+        policy=options.policy,
+        concurrency=options.concurrency,
+        timing=Timing.for_interval(options.poll_interval),
+    )
+    async with anyio.create_task_group() as beside:
+        for task in views.tasks:
+            beside.start_soon(task)
+        with anyio.CancelScope() as everything:
+            obey = partial(obey_signals, stops=options.stops, everything=everything, tell=tell)
+            beside.start_soon(obey, engine, options.on_cancel)
+            if options.leave_after is not None:
+                beside.start_soon(_leave_after, engine, options.leave_after)
+            await engine.run()
+        beside.cancel_scope.cancel()
+
+
+async def _leave_after(engine: Engine, seconds: float) -> None:
+    await anyio.sleep(seconds)
+    engine.leave(f"the {seconds:.0f} s of --for are over")

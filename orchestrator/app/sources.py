@@ -1,0 +1,47 @@
+"""Looks at the sources of a release: each once, and every mistake at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from orchestrator.bundle.source import Bundle, open_source
+from orchestrator.core.errors import BundleError, Finding, InvalidInputError
+from orchestrator.core.model import BundleSource, Target
+from orchestrator.manifest import Release
+
+
+def check_sources(release: Release, targets: Sequence[Target]) -> tuple[dict[BundleSource, Bundle], list[Finding]]:
+    """Opens each source once. Returns the bundles, and the warnings; raises `InvalidInputError` with all mistakes."""
+    bundles: dict[BundleSource, Bundle] = {}
+    errors: list[Finding] = []
+    warnings: list[Finding] = []
+    for target in targets:
+        source = target.source
+        if not isinstance(source, BundleSource) or source in bundles:
+            continue
+        try:
+            bundle = open_source(source, shown=_shown(source.path))
+        except BundleError as error:
+            errors.append(_finding(release, target, error))
+        else:
+            bundles[source] = bundle
+            errors += bundle.report.errors
+            warnings += bundle.report.warnings
+    if errors:
+        raise InvalidInputError(list(dict.fromkeys(errors)))
+    return bundles, list(dict.fromkeys(warnings))
+
+
+def _shown(path: Path) -> str:
+    """Relative to the current folder where that is shorter to read."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+
+def _finding(release: Release, target: Target, error: BundleError) -> Finding:
+    at = release.position(target.id, "revision.source")
+    place = f"applications.{target.application}.revision.source"
+    return Finding(file=at.file, line=at.line, column=at.column, place=place, message=error.message, hint=error.hint)

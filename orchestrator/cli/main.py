@@ -1,0 +1,102 @@
+"""The entry point: finds the command, and turns every error into output, hint and exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from importlib import import_module
+
+import click
+
+from orchestrator.cli.terminal import explain
+from orchestrator.core.errors import ExitCode, OrchestratorError
+
+COMMANDS: Mapping[str, tuple[str, str]] = {
+    "validate": ("validate", "Check a manifest and its bundles, offline."),
+    "plan": ("plan", "Show what a run would do; nothing is touched."),
+    "apply": ("apply", "Run a release: upload, deploy in dependency order, watch to the end."),
+    "status": ("status", "Show a run, live or ended, from its journal."),
+    "runs": ("status", "List the runs, newest first."),
+    "graph": ("graph", "Draw what depends on what, as mermaid or dot."),
+    "push": ("push", "Bundle a directory, upload and register it, as `aws deploy push` does."),
+    "wait": ("wait", "Wait for deployments; fail when one of them fails."),
+    "sandbox": ("sandbox", "S3 and CodeDeploy on this machine, for any AWS SDK or CLI."),
+    "schema": ("schema", "Print the manifest's JSON Schema, for editors."),
+    "completion": ("completion", "Print the completion script of a shell."),
+    "version": ("version", "Print the version."),
+}
+"""Name -> (module, summary): the group's help needs no command to be imported."""
+
+
+class LazyGroup(click.Group):
+    """Imports a command when it's asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(f"orchestrator.cli.{COMMANDS[cmd_name][0]}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            from orchestrator.cli.terminal import did_you_mean  # noqa: PLC0415 - difflib is only for mistakes
+
+            raise click.UsageError(f"{error.message}{did_you_mean(args[0], COMMANDS)}", ctx) from None
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+def cli() -> None:
+    """Release many services on AWS CodeDeploy from one manifest.
+
+    \b
+    Try it without an AWS account:
+      orchestrator apply configs/shop/release.yaml -e staging --sandbox
+    On AWS, in this order:
+      orchestrator validate release.yaml
+      orchestrator plan release.yaml -e staging
+      orchestrator apply release.yaml -e staging
+
+    Credentials, regions and endpoints come from the AWS SDK's own chain: AWS_* variables, profiles, roles.
+    Every option can be given as a variable, too: --poll-interval as ORCHESTRATOR_POLL_INTERVAL, and so on.
+
+    \b
+    Exit codes: 0 all succeeded or unchanged, 2 bad input, 3 failed, 4 failed and rolled back,
+    5 rollback failed, 6 blocked, 7 plan has changes, 8 still running, 130/143 interrupted, 1 internal error.
+    """
+
+
+def main() -> None:
+    """Never returns."""
+    try:
+        code = cli.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        code = ExitCode.USAGE
+    except click.exceptions.Abort:
+        click.echo("interrupted; nothing was started", err=True)
+        code = ExitCode.SIGINT
+    except KeyboardInterrupt:
+        click.echo("interrupted", err=True)
+        code = ExitCode.SIGINT
+    except BrokenPipeError:
+        # Whoever read our output has gone, `head` for one; stdout can't be flushed any more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = ExitCode.INTERNAL
+    except (OrchestratorError, OSError) as error:
+        code = explain(error)
+    except BaseExceptionGroup as group:
+        code = explain(group)
+    sys.exit(int(code or 0))

@@ -1,0 +1,95 @@
+"""Options that several commands share; each has its environment variable."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_UNITS: Mapping[str, float] = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+class Duration(click.ParamType[float]):
+    """`500ms`, `90s`, `45m`, `2h`, `1h30m`; gives seconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, float):
+            return value
+        parts = re.findall(r"(\d+(?:\.\d+)?)(ms|s|m|h)", value)
+        if not parts or "".join(number + unit for number, unit in parts) != value:
+            self.fail(f"{value!r} is no duration; write 500ms, 90s, 45m, 2h or 1h30m", param, ctx)
+        seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
+        if seconds <= 0:
+            self.fail("must be more than nothing", param, ctx)
+        return seconds
+
+
+class Variable(click.ParamType[tuple[str, str]]):
+    """`name=value`."""
+
+    name = "k=v"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        if isinstance(value, tuple):
+            return value
+        name, equals, text = str(value).partition("=")
+        if not equals or not name:
+            self.fail(f"{value!r} isn't of the form name=value", param, ctx)
+        return name, text
+
+
+def option(*names: str, **attributes: Any) -> Callable[[F], F]:
+    """As `click.option`, with its variable ORCHESTRATOR_<NAME>."""
+    long = next(name for name in names if name.startswith("--"))
+    variable = "ORCHESTRATOR_" + long.split("/")[0].removeprefix("--").replace("-", "_").upper()
+    decorate: Callable[[F], F] = click.option(*names, envvar=variable, **attributes)
+    return decorate
+
+
+def together(*options: Callable[[F], F]) -> Callable[[F], F]:
+    """Several options as one decorator, shown in this order."""
+
+    def decorate(command: F) -> F:
+        for each in reversed(options):
+            command = each(command)
+        return command
+
+    return decorate
+
+
+manifest_argument = click.argument("manifest", type=click.Path(path_type=Path))
+
+environment_option = option("-e", "--environment", metavar="NAME", help="The environment to release to.")
+
+variable_option = option(
+    "--var", "variables", type=Variable(), multiple=True, help="Set a variable of the manifest. Repeatable."
+)
+
+selection_options: Callable[[Any], Any] = together(
+    option(
+        "--select",
+        multiple=True,
+        metavar="EXPR",
+        help="Only these targets: a name, a glob (shop-*, */canary) or label=value. Repeatable: any of them; "
+        "with commas: all of them.",
+    ),
+    option("--exclude", multiple=True, metavar="EXPR", help="Not these targets; stronger than all that selects."),
+    option("--include-needs", is_flag=True, help="Also what the selected targets need."),
+    option("--include-dependents", is_flag=True, help="Also what depends on the selected targets."),
+)
+
+state_option = option(
+    "--state", metavar="URL", help="Where runs are kept: a folder. Default: the manifest's, else .orchestrator/."
+)
+
+
+def environment_variables() -> Mapping[str, str]:
+    return os.environ

@@ -1,0 +1,51 @@
+"""The list of runs for people and for programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from orchestrator.core.events import format_time
+from orchestrator.store.runs import RunSummary
+
+
+def runs_as_text(runs: Sequence[RunSummary]) -> str:
+    """A line each, newest first."""
+    if not runs:
+        return "no runs yet"
+    rows = [(run.run, format_time(run.started_at)[:19] + "Z", how(run), run.environment, run.release) for run in runs]
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    return "\n".join(
+        "  ".join([*(cell.ljust(width) for cell, width in zip(row[:4], widths, strict=True)), row[4]]) for row in rows
+    )
+
+
+def how(run: RunSummary) -> str:
+    """How the run stands, in a word or two."""
+    if run.problem is not None:
+        return f"unreadable: {run.problem}"
+    if run.outcome != "running":
+        return str(run.outcome)
+    if run.detached:
+        return "left running"
+    alive = run.writer.is_alive() if run.writer is not None else False
+    return "running" if alive is not False else "died"
+
+
+def runs_as_json(runs: Sequence[RunSummary]) -> str:
+    return json.dumps(
+        [
+            {
+                "run": run.run,
+                "release": run.release,
+                "environment": run.environment,
+                "manifest": run.manifest,
+                "started_at": format_time(run.started_at),
+                "last_at": None if run.last_at is None else format_time(run.last_at),
+                "outcome": str(run.outcome),
+                "state": how(run),
+            }
+            for run in runs
+        ],
+        indent=2,
+    )

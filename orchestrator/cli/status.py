@@ -1,0 +1,43 @@
+"""`orchestrator status` and `orchestrator runs`."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from orchestrator.cli.options import option, state_option
+
+
+@click.command()
+@click.argument("run", required=False)
+@state_option
+@option("--output", type=click.Choice(["plain", "json"]), default="plain", show_default=True)
+def status(run: str | None, state: str | None, output: str) -> None:
+    """Show RUN, live or ended, from its journal; the newest run without RUN.
+
+    RUN is a run's id, or an unambiguous beginning of it. With --output json it is the result file.
+    """
+    from orchestrator.app.stores import choose_store, is_alive  # noqa: PLC0415 - not for --help
+    from orchestrator.core.result import result_of  # noqa: PLC0415 - as above
+    from orchestrator.sinks.summary import summary  # noqa: PLC0415 - as above
+
+    store = choose_store(state)
+    run_id = store.resolve(run)
+    shown = store.load_state(run_id)
+    if output == "json":
+        click.echo(json.dumps(result_of(shown), indent=2))
+    else:
+        click.echo("\n".join(summary(shown, alive=is_alive(store, run_id))))
+
+
+@click.command()
+@state_option
+@option("--output", type=click.Choice(["plain", "json"]), default="plain", show_default=True)
+def runs(state: str | None, output: str) -> None:
+    """List the runs, newest first."""
+    from orchestrator.app.stores import choose_store  # noqa: PLC0415 - not for --help
+    from orchestrator.cli.show_runs import runs_as_json, runs_as_text  # noqa: PLC0415 - as above
+
+    found = choose_store(state).runs()
+    click.echo(runs_as_json(found) if output == "json" else runs_as_text(found))

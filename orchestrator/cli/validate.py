@@ -1,0 +1,53 @@
+"""`orchestrator validate MANIFEST`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from orchestrator.cli.options import (
+    environment_option,
+    environment_variables,
+    manifest_argument,
+    option,
+    variable_option,
+)
+
+
+@click.command()
+@manifest_argument
+@environment_option
+@variable_option
+@option("--strict", is_flag=True, help="Warnings count as errors.")
+@option("--bundles/--no-bundles", default=True, show_default=True, help="Look into the bundles, too.")
+def validate(
+    manifest: Path, environment: str | None, variables: tuple[tuple[str, str], ...], *, strict: bool, bundles: bool
+) -> None:
+    """Check MANIFEST, its graph, and its bundles with their AppSpecs, offline.
+
+    Every mistake is shown at once, as path:line:column. Without -e the manifest is checked for each of its
+    environments. Nothing is uploaded and AWS is not asked.
+
+    \b
+      orchestrator validate release.yaml
+      orchestrator validate release.yaml -e prod --var sha=4f2a91c
+    """
+    from orchestrator.app.offline import validate_releases  # noqa: PLC0415 - not for --help
+
+    checked = validate_releases(
+        manifest,
+        environment=environment,
+        variables=dict(variables),
+        env=environment_variables(),
+        bundles=bundles,
+        strict=strict,
+    )
+    for warning in checked.warnings:
+        click.echo(f"{warning}", err=True)
+    for later in checked.unsupported:
+        click.echo(f"{later}", err=True)
+    for release in checked.releases:
+        names = {target.application for target in release.targets}
+        count = f"{len(names)} applications, {len(release.targets)} deployment groups"
+        click.echo(f"{manifest}: {release.environment.name}: {count}: ok")
