@@ -1,0 +1,58 @@
+# make demo and make test work on a fresh clone with Python 3.11 or newer and make.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+AWSCLI := .venv-awscli
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format unit bench constraints clean
+
+help: ## What there is to make
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+demo: $(VENV)/.runtime ## Release configs/shop to the embedded sandbox, six times faster than life
+	$(BIN)/orchestrator apply configs/shop/release.yaml --environment staging --sandbox --time-scale 6
+
+test: lint $(AWSCLI)/.installed ## Everything that must hold: lint, types, imports, tests
+	ORCHESTRATOR_TEST_AWS=$(CURDIR)/$(AWSCLI)/bin/aws $(BIN)/coverage run -m pytest
+	$(BIN)/coverage report --skip-covered --skip-empty --fail-under=85
+
+unit: $(VENV)/.installed ## The quick tests only
+	$(BIN)/pytest tests/unit
+
+lint: $(VENV)/.installed ## Style, types, and the one-way imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+format: $(VENV)/.installed ## Formats the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.installed $(AWSCLI)/.installed ## Figures, each next to its baseline; no tests
+	ORCHESTRATOR_TEST_AWS=$(CURDIR)/$(AWSCLI)/bin/aws $(BIN)/python -m tests.benchmarks
+
+constraints: $(VENV)/.installed ## Writes the constraint files anew, from the newest versions that pyproject.toml allows
+	$(BIN)/python tests/pin.py
+
+clean: ## Takes away what make has made
+	rm -rf $(VENV) $(AWSCLI) build dist *.egg-info .mypy_cache .ruff_cache .hypothesis .coverage
+
+# Only what the command needs: the demo doesn't wait for test tools.
+$(VENV)/.runtime: pyproject.toml constraints/runtime.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints/runtime.txt --editable .
+	touch $@
+
+$(VENV)/.installed: pyproject.toml constraints/dev.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints/dev.txt --editable '.[test]'
+	touch $@ $(VENV)/.runtime
+
+# The stock AWS CLI pins a botocore of its own.
+$(AWSCLI)/.installed: constraints/awscli.txt
+	$(PYTHON) -m venv $(AWSCLI)
+	$(AWSCLI)/bin/pip install --quiet --disable-pip-version-check --constraint constraints/awscli.txt awscli
+	touch $@
