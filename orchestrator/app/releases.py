@@ -130,7 +130,7 @@ async def open_plan(
             prepared.release,
             prepared.targets,
             opened=opened,
-            codedeploys=services.codedeploys,
+            codedeploys=services.impatient(),
             stores=services.stores,
             force=options.force,
         )
@@ -160,11 +160,6 @@ async def apply(
 ) -> RunState | None:
     """The run, from the plan to its end. None when there was a plan and it was declined."""
     store = choose_store(options.state, prepared.release.state)
-
-    def tell(line: str) -> None:
-        stderr.write(f"{line}\n")
-        stderr.flush()
-
     async with AsyncExitStack() as stack:
         views = await stack.enter_async_context(open_views(options.views, stdout=stdout, stderr=stderr))
         planned = await stack.enter_async_context(open_plan(prepared, options.release, env, views.observer))
@@ -187,7 +182,6 @@ async def apply(
             artifacts=ReleaseArtifacts(planned.opened, planned.services.stores, record=recorder.record),
             views=views,
             options=settings,
-            tell=tell,
         )
         return recorder.state
 

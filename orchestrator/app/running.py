@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from functools import partial
 
@@ -66,7 +65,6 @@ async def carry_out(
     artifacts: Artifacts,
     views: Views,
     options: RunOptions,
-    tell: Callable[[str], None],
 ) -> None:
     """Runs the engine to its end, with its views, under signals. How it went is in the recorder's state."""
 
@@ -74,6 +72,7 @@ async def carry_out(
         recorder.record(ApiThrottled(service="codedeploy", operation=operation, region=region, rate=rate))
 
     services.throttles.listener = throttled
+    views.rates = services.rates
     regions = services.regions(options.poll_interval, lambda message: recorder.record(WarningRaised(message=message)))
     engine = Engine(
         plan,
@@ -88,7 +87,7 @@ async def carry_out(
         for task in views.tasks:
             beside.start_soon(task)
         with anyio.CancelScope() as everything:
-            obey = partial(obey_signals, stops=options.stops, everything=everything, tell=tell)
+            obey = partial(obey_signals, stops=options.stops, everything=everything, tell=views.console.say)
             beside.start_soon(obey, engine, options.on_cancel)
             if options.leave_after is not None:
                 beside.start_soon(_leave_after, engine, options.leave_after)

@@ -9,7 +9,7 @@ from random import Random
 from urllib.parse import urlsplit
 
 from orchestrator.aws import AwsSession, CodeDeployTransport, ObjectStore
-from orchestrator.core.codedeploy import CodeDeploy
+from orchestrator.core.codedeploy import CodeDeploy, Patience
 from orchestrator.core.errors import UsageError
 from orchestrator.core.limiter import Budget
 from orchestrator.core.model import Location
@@ -19,6 +19,9 @@ from orchestrator.core.region import Region
 
 AWS_POLL_INTERVAL = 5.0
 SANDBOX_POLL_INTERVAL = 0.5
+
+BEFORE_A_RUN = 10.0
+"""Seconds that reads are repeated for, before a run has begun."""
 
 ThrottleListener = Callable[[str, str, float], None]
 """Region, operation, and the budget's new rate in calls a second."""
@@ -40,6 +43,15 @@ class Services:
     codedeploys: Mapping[Location, CodeDeploy]
     stores: Mapping[Location, ObjectStore]
     throttles: Throttles
+
+    def impatient(self) -> dict[Location, CodeDeploy]:
+        """The same, for reads before a run: what can't be reached now is better said than waited for."""
+        patience = Patience(seconds=BEFORE_A_RUN)
+        return {location: each.with_patience(patience) for location, each in self.codedeploys.items()}
+
+    def rates(self) -> dict[tuple[str, str], float]:
+        """The budgets' calls a second, by service and region."""
+        return {("codedeploy", location.region): each.budget.rate for location, each in self.codedeploys.items()}
 
     def regions(self, poll_interval: float, warn: Callable[[str], None]) -> dict[Location, Region]:
         """With one poller each; `poll_interval` in seconds."""

@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Protocol, TextIO
 
+from orchestrator.core.events import Record
 from orchestrator.core.ports import CallObserver, Sink
+from orchestrator.core.state import RunState
 from orchestrator.sinks.output import Output
 
 Task = Callable[[], Coroutine[Any, Any, None]]
+Rates = Mapping[tuple[str, str], float]
+"""Calls a second by (service, region)."""
+
+
+class Console(Sink, Protocol):
+    """The view for people, on stderr."""
+
+    def say(self, text: str) -> None:
+        """A line that is no event."""
+        ...
+
+    async def run(self) -> None:
+        """What it has to do beside handling events; never returns, cancel it."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,44 +38,85 @@ class ViewOptions:
     metrics_textfile: Path | None = None
     pushgateway: str | None = None
 
+    @property
+    def measures(self) -> bool:
+        return any((self.metrics_listen, self.metrics_textfile, self.pushgateway))
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(kw_only=True, slots=True)
 class Views:
-    sinks: Sequence[Sink]
-    tasks: Sequence[Task] = field(default=())
+    """All that looks at one run."""
+
+    console: Console
+    sinks: list[Sink] = field(default_factory=list)
+    tasks: list[Task] = field(default_factory=list)
     """What has to run beside the engine; never returns, cancel it."""
     observer: CallObserver | None = None
+    rates: Callable[[], Rates] = dict
+    """Set once the budgets are known."""
 
 
 @asynccontextmanager
 async def open_views(options: ViewOptions, *, stdout: TextIO, stderr: TextIO) -> AsyncIterator[Views]:
     """Raises `UsageError` when a file can't be written or a port is taken."""
-    sinks: list[Sink] = []
-    tasks: list[Task] = []
-    observer: CallObserver | None = None
-
-    def complain(line: str) -> None:
-        stderr.write(f"{line}\n")
-        stderr.flush()
-
+    console = _console(options.output, stderr)
+    views = Views(console=console, sinks=[console], tasks=[console.run])
     async with AsyncExitStack() as stack:
-        if options.output == "live":
-            from orchestrator.sinks.live import LiveSink  # noqa: PLC0415 - rich only where it's looked at
-
-            live = LiveSink(stderr)
-            sinks.append(live)
-            tasks.append(live.run)
-        else:
-            from orchestrator.sinks.plain import PlainSink  # noqa: PLC0415 - as above
-
-            plain = PlainSink(stderr)
-            sinks.append(plain)
-            tasks.append(plain.run)
         if options.output == "json" or options.events is not None:
-            from orchestrator.sinks.jsonlines import JsonLinesSink, open_events  # noqa: PLC0415 - as above
+            from orchestrator.sinks.jsonlines import JsonLinesSink, open_events  # noqa: PLC0415 - only when asked for
 
             if options.output == "json":
-                sinks.append(JsonLinesSink(stdout, name="stdout", complain=complain))
+                views.sinks.append(JsonLinesSink(stdout, name="stdout", complain=console.say))
             if options.events is not None:
-                sinks.append(stack.enter_context(open_events(options.events, complain=complain)))
-        yield Views(sinks, tasks, observer)
+                views.sinks.append(stack.enter_context(open_events(options.events, complain=console.say)))
+        if options.measures:
+            await _add_metrics(views, options, stack)
+        yield views
+
+
+def _console(output: Output, stderr: TextIO) -> Console:
+    if output == "live":
+        from orchestrator.sinks.live import LiveSink  # noqa: PLC0415 - rich only where it's looked at
+
+        return LiveSink(stderr)
+    from orchestrator.sinks.plain import PlainSink  # noqa: PLC0415 - as above
+
+    return PlainSink(stderr)
+
+
+async def _add_metrics(views: Views, options: ViewOptions, stack: AsyncExitStack) -> None:
+    from orchestrator.sinks.exports import Exporter, read_last_success, to_gateway, to_textfile  # noqa: PLC0415
+    from orchestrator.sinks.metrics import Metrics  # noqa: PLC0415 - prometheus_client only when asked for
+    from orchestrator.sinks.metrics_server import metrics_server, parse_listen  # noqa: PLC0415
+
+    textfile = options.metrics_textfile
+    last_success = read_last_success(textfile) if textfile is not None else None
+    # The rates' source is known later, so it's looked up at each scrape.
+    metrics = Metrics(last_success=last_success, rates=lambda: views.rates())  # noqa: PLW0108 - see above
+    grouping = _Grouping()
+    views.sinks += [metrics, grouping]
+    views.observer = metrics
+    exports = []
+    if textfile is not None:
+        exports.append(to_textfile(metrics.registry, textfile))
+    if options.pushgateway is not None:
+        exports.append(to_gateway(metrics.registry, options.pushgateway, lambda: grouping.labels))
+    if exports:
+        exporter = Exporter(exports, warn=views.console.say)
+        views.tasks.append(exporter.run)
+        stack.push_async_callback(exporter.finish)
+    if options.metrics_listen is not None:
+        host, port = parse_listen(options.metrics_listen)
+        url = stack.enter_context(metrics_server(metrics.registry, host, port))
+        views.console.say(f"metrics at {url}")
+
+
+class _Grouping:
+    """By what a Pushgateway tells one pusher's metrics from another's: not by the run, whose groups nobody deletes."""
+
+    def __init__(self) -> None:
+        self.labels: Mapping[str, str] = {}
+
+    def handle(self, record: Record, state: RunState) -> None:
+        if record.seq == 1:
+            self.labels = {"environment": state.environment, "manifest": Path(state.manifest).name}

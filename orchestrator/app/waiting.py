@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import TextIO
@@ -59,7 +59,7 @@ async def wait(options: WaitOptions, env: Mapping[str, str], *, stdout: TextIO, 
         views = await stack.enter_async_context(open_views(options.views, stdout=stdout, stderr=stderr))
         opening = open_services([location], near=near, observer=views.observer)
         services = await stack.enter_async_context(opening)
-        deployments = await _find(services.codedeploys[location], options.ids, options.region)
+        deployments = await _find(services.impatient()[location], options.ids, options.region)
         plan = _plan(deployments, location)
         recorder = open_recorder(new_run_id(time.time()), NoJournal(), views)
         settings = RunOptions(
@@ -81,17 +81,8 @@ async def wait(options: WaitOptions, env: Mapping[str, str], *, stdout: TextIO, 
             artifacts=_NoArtifacts(),
             views=views,
             options=settings,
-            tell=_teller(stderr),
         )
         return recorder.state
-
-
-def _teller(stderr: TextIO) -> Callable[[str], None]:
-    def tell(line: str) -> None:
-        stderr.write(f"{line}\n")
-        stderr.flush()
-
-    return tell
 
 
 async def _find(codedeploy: CodeDeploy, ids: Sequence[str], region: str) -> list[Deployment]:

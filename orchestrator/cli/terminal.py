@@ -22,11 +22,18 @@ def explain(error: BaseException) -> ExitCode:
         click.echo(f"error: {cause}", err=True)
         if cause.hint:
             click.echo(f"hint: {cause.hint}", err=True)
+        _show_notes(cause)
         return cause.exit_code
     if isinstance(cause, OSError):
         click.echo(f"error: {cause}", err=True)
+        _show_notes(cause)
         return ExitCode.INTERNAL
     raise error
+
+
+def _show_notes(error: BaseException) -> None:
+    for note in getattr(error, "__notes__", ()):
+        click.echo(f"note: {note}", err=True)
 
 
 def unwrap(error: BaseException) -> BaseException:

@@ -158,6 +158,7 @@ class Loading:
             return self.names[0] if self.names else DEFAULT_ENVIRONMENT
         if environment in self.names:
             return environment
+        self.problems.raise_if_any()
         if not self.names:
             if environment == DEFAULT_ENVIRONMENT:
                 return environment

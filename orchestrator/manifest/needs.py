@@ -15,6 +15,13 @@ Kind = Literal["needs", "after"]
 KINDS: tuple[Kind, Kind] = ("needs", "after")
 
 
+MAX_COMPARISONS = 200_000
+"""Names looked at for a similar one, in all: some seconds for a large manifest that is wrong all over."""
+
+MAX_CYCLES = 20
+"""Cycles that are reported; each takes one look at the whole graph."""
+
+
 class Names:
     """The targets by the names that `needs` and `after` use."""
 
@@ -26,6 +33,8 @@ class Names:
             target: (target,) for targets in self._applications.values() for target in targets
         }
         self._problems = problems
+        self._hints: dict[str, str] = {}
+        self._comparisons = 0
         self._resolved: dict[tuple[int, Kind, str], tuple[Level, tuple[str, ...]]] = {}
 
     def expand(self, name: str) -> tuple[str, ...]:
@@ -60,10 +69,18 @@ class Names:
                 continue
             targets = self.expand(name)
             if not targets:
-                known = self._targets if "/" in name else self._applications
-                hint = did_you_mean(name, known) or did_you_mean(name.partition("/")[0], self._applications)
-                self._report(level, kind, index, f"there is no {name!r}", hint or "an application or application/group")
+                self._report(level, kind, index, f"there is no {name!r}", self._hint(name))
             yield from targets
+
+    def _hint(self, name: str) -> str:
+        known = self._targets if "/" in name else self._applications
+        if name not in self._hints and self._comparisons < MAX_COMPARISONS:
+            self._comparisons += len(known)
+            close = did_you_mean(name, known)
+            if close is None and "/" in name:
+                close = did_you_mean(name.partition("/")[0], self._applications)
+            self._hints[name] = close or "an application or application/group"
+        return self._hints.get(name, "an application or application/group")
 
     def _without_itself(
         self, levels: Sequence[Level], kind: Kind, target: str, found: tuple[str, ...]
@@ -100,7 +117,7 @@ def report_cycles(
     by_id = {target.id: target for target in targets}
     left = {target.id: {*target.needs, *target.after} & by_id.keys() for target in targets}
     reported: set[tuple[str, ...]] = set()
-    while left := peel(left):
+    while (left := peel(left)) and len(reported) < MAX_CYCLES:
         cycle = walk(left)
         edges = [
             edge(by_id[one], other, levels, names) for one, other in zip(cycle, [*cycle[1:], cycle[0]], strict=True)

@@ -206,6 +206,8 @@ class Resolver:
     def _check_duplicates(self, targets: Sequence[Target]) -> None:
         seen: dict[tuple[str, str, Location], Target] = {}
         for target in targets:
+            if self._is_guessed(target):
+                continue
             first = seen.setdefault((target.application_name, target.deployment_group_name, target.location), target)
             if first is not target:
                 origin, other = self._origins[target.id], self._origins[first.id].key
@@ -216,6 +218,15 @@ class Resolver:
                     f"at AWS: {target.application_name}/{target.deployment_group_name} in {target.location}",
                     "take one away, or give it another name, region or role",
                 )
+
+    def _is_guessed(self, target: Target) -> bool:
+        """Whether a part of its address is written but wrong, so that the target's isn't what was meant."""
+        levels = self._origins[target.id].levels
+        parts = ("deployment_group_name", "region", "role_arn")
+        wrong = any(build.setting(levels, part, str) is None and build.is_written(levels, part) for part in parts)
+        name = child(levels[1].node, "application_name")
+        named = self._manifest.applications[target.application].application_name
+        return wrong or (name is not None and named is None)
 
     def _check_environments(self) -> None:
         for name, environment in self._manifest.environments.items():

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterable
-from io import BytesIO
-from typing import IO
+from io import BufferedReader
 
 from orchestrator.sandbox.errors import Json, S3Error
-from orchestrator.sandbox.storage import Blob, Storage
+from orchestrator.sandbox.storage import Blob, BlobReader, Storage
 
 _ENTRIES = 200_000
+_CHUNK = 1 << 20
+_GZIP = b"\x1f\x8b"
 
 
 class BundleChecker:
@@ -46,7 +48,7 @@ class BundleChecker:
 
 def _archive_problem(blob: Blob, kind: str) -> str | None:
     try:
-        with blob.path.open("rb") if blob.path is not None else BytesIO(blob.data or b"") as file:
+        with BufferedReader(BlobReader(blob)) as file:
             has_appspec = _has_appspec(_names(file, kind))
     except (OSError, EOFError, ValueError, tarfile.TarError, zipfile.BadZipFile, zlib.error) as error:
         return f"The bundle can't be unpacked as {kind}: {error}"
@@ -58,17 +60,28 @@ def _archive_problem(blob: Blob, kind: str) -> str | None:
     return None
 
 
-def _names(file: IO[bytes], kind: str) -> Iterable[str]:
+def _names(file: BufferedReader[BlobReader], kind: str) -> list[str]:
     if kind == "zip":
         with zipfile.ZipFile(file) as archive:
-            yield from archive.namelist()
-        return
+            return archive.namelist()
     # tar itself recognises gzip, whatever the type says; a plain tar that is called tgz fails.
-    with tarfile.open(fileobj=file, mode="r|gz" if kind == "tgz" else "r|*") as archive:
-        for count, member in enumerate(archive):
-            if count >= _ENTRIES:
+    if kind == "tgz" or file.peek(2)[:2] == _GZIP:
+        with gzip.GzipFile(fileobj=file) as unzipped:
+            names = _tar_names(unzipped)
+            while unzipped.read(_CHUNK):  # to the end: tarfile alone takes a gzip that is cut off for a shorter one
+                pass
+            return names
+    return _tar_names(file)
+
+
+def _tar_names(file: gzip.GzipFile | BufferedReader[BlobReader]) -> list[str]:
+    names: list[str] = []
+    with tarfile.open(fileobj=file, mode="r|") as archive:
+        for member in archive:
+            if len(names) >= _ENTRIES:
                 raise ValueError(f"more than {_ENTRIES} entries")
-            yield member.name
+            names.append(member.name)
+    return names
 
 
 def _has_appspec(names: Iterable[str]) -> bool:

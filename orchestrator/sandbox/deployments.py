@@ -6,10 +6,12 @@ import hashlib
 import secrets
 import string
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
 from orchestrator.sandbox.errors import Json
+from orchestrator.sandbox.health import Health
 from orchestrator.sandbox.schedule import Schedule, Step, Track
 
 Creator = Literal["user", "codeDeployRollback"]
@@ -33,6 +35,8 @@ class Deployment:
     settings: Json
     """The members of DeploymentInfo that never change."""
     schedule: Schedule
+    health_of: Callable[[int], Health]
+    """What its deployment configuration asked for when it was created; a rollback asks for the same."""
     rollback_events: frozenset[str] = frozenset()
     """The events on which it is rolled back."""
     problem: str | None = None

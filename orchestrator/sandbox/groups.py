@@ -70,8 +70,11 @@ def update_deployment_group(context: Context, parameters: Json) -> Json:
     if new_name != old_name and new_name in groups:
         raise ServiceError("DeploymentGroupAlreadyExistsException", f"Deployment group already exists: {new_name}")
     group.settings = {**group.settings, **_settings(region, parameters)}
-    group.name = new_name
-    groups[new_name] = groups.pop(old_name)
+    if new_name != old_name:
+        group.name = new_name
+        groups[new_name] = groups.pop(old_name)
+        for record in region.application(group.application).revisions.values():
+            record.groups = [new_name if name == old_name else name for name in record.groups]
     return {"hooksNotCleanedUp": []}
 
 

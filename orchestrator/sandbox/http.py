@@ -11,7 +11,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
-from aiohttp import web
+from aiohttp import ClientPayloadError, web
 
 from orchestrator.sandbox import s3, sts
 from orchestrator.sandbox.codedeploy import CodeDeploy
@@ -82,6 +82,13 @@ class Front:
         self._clock = clock
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        try:
+            return await self._dispatch(request)
+        except (ConnectionError, ClientPayloadError):
+            # The client left in the middle of a body: nobody is there to be answered, and nothing was stored.
+            return web.Response(status=400)
+
+    async def _dispatch(self, request: web.BaseRequest) -> web.StreamResponse:
         target = request.headers.get("X-Amz-Target")
         if target is not None:
             # The target of any other service stays whole: CodeDeploy then says that it knows no such operation.

@@ -8,7 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from ipaddress import ip_address
 from typing import Literal
+
+from orchestrator.sandbox.schedule import EVENTS_WITH_LOAD_BALANCER
 
 Service = Literal["codedeploy", "s3", "sts"]
 
@@ -97,6 +100,9 @@ class Faults:
                 yield f"{name} is {value}; a probability is from 0 to 1"
         if self.throttle is not None and self.throttle <= 0:
             yield f"throttle is {self.throttle}; calls a second, more than 0"
+        for failure in self.failures:
+            if failure.event not in EVENTS_WITH_LOAD_BALANCER:
+                yield f"failure of {failure.target}: unknown event {failure.event!r}"
         if self.latency < 0:
             yield f"latency is {self.latency}; seconds, from 0"
         for slow in self.slow:
@@ -109,7 +115,7 @@ class SandboxOptions:
     """Raises ValueError, naming every mistake."""
 
     host: str = "127.0.0.1"
-    """A loopback address: the sandbox checks access keys but no signatures."""
+    """A loopback address, and no other: the sandbox checks access keys but no signatures."""
     port: int = 0
     """0: any that is free."""
     time_scale: float = 1.0
@@ -126,6 +132,8 @@ class SandboxOptions:
 
     def __post_init__(self) -> None:
         problems = list(self.faults.problems())
+        if not _is_loopback(self.host):
+            problems.append(f"host is {self.host!r}; a loopback address such as 127.0.0.1")
         if not 0 <= self.port <= 65535:
             problems.append(f"port is {self.port}; from 0 to 65535")
         if not 0 <= self.time_scale < float("inf"):
@@ -136,3 +144,10 @@ class SandboxOptions:
             problems.append(f"page_size is {self.page_size}; at least 1")
         if problems:
             raise ValueError("\n".join(problems))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -145,7 +145,8 @@ class Region:
                 "DeploymentLimitExceededException",
                 f"The Deployment Group '{group.name}' already has an active Deployment '{group.active.id}'",
             )
-        return self._start(group, settings, now, problem, rollback_events)
+        health_of = self.config(settings["deploymentConfigName"]).health
+        return self._start(group, settings, now, problem, health_of, rollback_events)
 
     def stop(self, deployment: Deployment, now: float, *, rollback: bool | None) -> bool:
         """Whether it has stopped already; False while running commands drain.
@@ -189,7 +190,13 @@ class Region:
             self.settle(group, now)
 
     def _start(
-        self, group: Group, settings: Json, now: float, problem: str | None, rollback_events: frozenset[str]
+        self,
+        group: Group,
+        settings: Json,
+        now: float,
+        problem: str | None,
+        health_of: Callable[[int], Health],
+        rollback_events: frozenset[str] = frozenset(),
     ) -> Deployment:
         faults = self._faults()
         number = len(group.deployments) + 1
@@ -204,7 +211,7 @@ class Region:
                     settings=settings,
                     number=number,
                     created=now,
-                    health=self.config(settings["deploymentConfigName"]).health,
+                    health=health_of,
                     failures=faults.failures,
                     slow=[slow for slow in faults.slow if fnmatchcase(group.target, slow.target)],
                     problem=problem,
@@ -213,6 +220,7 @@ class Region:
             ),
             rollback_events=rollback_events,
             problem=problem,
+            health_of=health_of,
         )
         self._use_revision(group, deployment.revision, now)
         group.deployments.append(deployment)
@@ -262,7 +270,7 @@ class Region:
             "fileExistsBehavior": good.settings["fileExistsBehavior"],
             "description": f"Rollback of {deployment.id} to the revision of {good.id}",
         }
-        new = self._start(group, settings, deployment.schedule.ended, good.problem, frozenset())
+        new = self._start(group, settings, deployment.schedule.ended, good.problem, deployment.health_of)
         new.rollback_info = {
             "rollbackTriggeringDeploymentId": deployment.id,
             "rollbackMessage": f"The deployment rolls back {deployment.id}.",

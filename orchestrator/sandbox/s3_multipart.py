@@ -6,7 +6,7 @@ import hashlib
 import secrets
 import xml.etree.ElementTree as ET
 
-from orchestrator.sandbox.bodies import ALGORITHMS, Digest, combined, encode_digest, receive, requested_algorithm
+from orchestrator.sandbox.bodies import ALGORITHMS, combined, encode_digest, receive, requested_algorithm
 from orchestrator.sandbox.errors import S3Error
 from orchestrator.sandbox.s3_common import (
     NAMESPACE,
@@ -79,7 +79,7 @@ async def complete_multipart_upload(call: Call) -> Answer:
     check_write(bucket, call.key, call.headers)
     if bucket.uploads.pop(upload.id, None) is None:
         raise _no_such_upload()
-    blob, full = _join(call, parts, upload.algorithm)
+    blob = Blob(tuple(piece for part in parts for piece in part.blob.pieces))
     version = Version(
         key=upload.key,
         id=new_version_id(bucket),
@@ -87,12 +87,12 @@ async def complete_multipart_upload(call: Call) -> Answer:
         etag=_etag(parts),
         blob=blob,
         headers=upload.headers,
-        checksums=_checksums(upload, parts, full),
+        checksums=_checksums(upload, parts, blob),
         checksum_type=upload.checksum_type,
     )
     call.storage.put(bucket, version)
-    for part in upload.parts.values():
-        call.storage.free(part.blob)
+    for number in upload.parts.keys() - {part.number for part in parts}:
+        call.storage.free(upload.parts[number].blob)  # the client leaves these out
     content = text("Location", f"/{bucket.name}/{upload.key}") + text("Bucket", bucket.name)
     content += text("Key", upload.key) + text("ETag", f'"{version.etag}"')
     for algorithm, element in _CHECKSUM_ELEMENTS.items():
@@ -190,34 +190,21 @@ def _check_parts(parts: list[Part]) -> None:
         raise S3Error("EntityTooSmall", "Your proposed upload is smaller than the minimum allowed size", status=400)
 
 
-def _join(call: Call, parts: list[Part], algorithm: str | None) -> tuple[Blob, str | None]:
-    """The whole body, and the checksum over all of it."""
-    writer = call.storage.writer()
-    digest: Digest | None = ALGORITHMS[algorithm]() if algorithm else None
-    try:
-        for part in parts:
-            for chunk in part.blob.chunks(0, part.blob.size):
-                writer.write(chunk)
-                if digest is not None:
-                    digest.update(chunk)
-    except S3Error:
-        writer.discard()
-        raise
-    return writer.finish(), encode_digest(digest) if digest is not None else None
-
-
 def _etag(parts: list[Part]) -> str:
     md5 = hashlib.md5(b"".join(bytes.fromhex(part.etag) for part in parts), usedforsecurity=False)
     return f"{md5.hexdigest()}-{len(parts)}"
 
 
-def _checksums(upload: Upload, parts: list[Part], full: str | None) -> dict[str, str]:
-    if upload.algorithm is None or full is None:
+def _checksums(upload: Upload, parts: list[Part], blob: Blob) -> dict[str, str]:
+    if upload.algorithm is None:
         return {}
     header = f"x-amz-checksum-{upload.algorithm}"
-    if upload.checksum_type == "FULL_OBJECT":
-        return {header: full}
-    return {header: combined([part.checksums[header] for part in parts], upload.algorithm)}
+    if upload.checksum_type != "FULL_OBJECT":
+        return {header: combined([part.checksums[header] for part in parts], upload.algorithm)}
+    digest = ALGORITHMS[upload.algorithm]()
+    for chunk in blob.chunks(0, blob.size):
+        digest.update(chunk)
+    return {header: encode_digest(digest)}
 
 
 def _no_such_upload() -> S3Error:

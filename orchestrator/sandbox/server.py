@@ -154,7 +154,7 @@ class Sandbox:
             try:
                 port = await _listen(runner, options)
                 yield Endpoint(
-                    url=f"http://{options.host}:{port}",
+                    url=f"http://{_in_url(options.host)}:{port}",
                     region=self._region(),
                     calls=calls,
                     _keyring=keyring,
@@ -174,6 +174,10 @@ class Sandbox:
 def export_lines(endpoint: Endpoint) -> str:
     """For a POSIX shell, one `export` a line: `eval "$(…)"`."""
     return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in endpoint.environment().items())
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 async def _listen(runner: web.ServerRunner, options: SandboxOptions) -> int:

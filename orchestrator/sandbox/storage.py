@@ -2,38 +2,93 @@
 
 from __future__ import annotations
 
+import io
 import secrets
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO, TYPE_CHECKING
 
 from orchestrator.sandbox.errors import S3Error
 
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
 _IN_MEMORY = 64 * 1024
 """Bodies up to so many bytes stay in memory."""
+_CHUNK = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Bytes in memory, or a file of the storage's own."""
+
+    size: int
+    data: bytes = b""
+    path: Path | None = None
+
+    def open(self) -> IO[bytes]:
+        return self.path.open("rb") if self.path is not None else io.BytesIO(self.data)
 
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """A body: bytes, or a file of the storage's own."""
+    """A body: one piece, or as many as a multipart upload had parts. Nothing is copied to put them together."""
 
-    size: int
-    data: bytes | None
-    path: Path | None
+    pieces: tuple[Piece, ...]
 
-    def read(self, start: int, length: int) -> bytes:
-        if self.path is None:
-            return (self.data or b"")[start : start + length]
-        with self.path.open("rb") as file:
-            file.seek(start)
-            return file.read(length)
+    @property
+    def size(self) -> int:
+        return sum(piece.size for piece in self.pieces)
 
-    def chunks(self, start: int, length: int, size: int = 1 << 18) -> Iterator[bytes]:
-        while length > 0:
-            chunk = self.read(start, min(size, length))
-            yield chunk
-            start, length = start + len(chunk), length - len(chunk)
+    def chunks(self, start: int, length: int) -> Iterator[bytes]:
+        for piece in self.pieces:
+            if length <= 0:
+                return
+            if start >= piece.size:
+                start -= piece.size
+                continue
+            wanted = min(length, piece.size - start)
+            with piece.open() as file:
+                file.seek(start)
+                yield from _read_chunks(file, wanted)
+            start, length = 0, length - wanted
+
+
+class BlobReader(io.RawIOBase):
+    """A blob as a file. Small reads want `io.BufferedReader` around it."""
+
+    def __init__(self, blob: Blob) -> None:
+        super().__init__()
+        self._blob = blob
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._blob.size}[whence]
+        if base + offset < 0:
+            raise OSError("a position before the start of the file")
+        self._at = base + offset
+        return self._at
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        view = memoryview(buffer)
+        chunk = next(self._blob.chunks(self._at, len(view)), b"")
+        view[: len(chunk)] = chunk
+        self._at += len(chunk)
+        return len(chunk)
+
+
+def _read_chunks(file: IO[bytes], length: int) -> Iterator[bytes]:
+    while length > 0 and (chunk := file.read(min(_CHUNK, length))):
+        yield chunk
+        length -= len(chunk)
 
 
 class BlobWriter:
@@ -54,10 +109,9 @@ class BlobWriter:
             self._spill()
 
     def finish(self) -> Blob:
-        if self._path is None:
-            return Blob(self.size, bytes(self._buffer), None)
-        self._spill()
-        return Blob(self.size, None, self._path)
+        if self._path is not None:
+            self._spill()
+        return Blob((Piece(self.size, bytes(self._buffer), self._path),))
 
     def discard(self) -> None:
         self._storage.reserve(-self.size)
@@ -118,7 +172,6 @@ class Upload:
     algorithm: str | None
     checksum_type: str
     parts: dict[int, Part] = field(default_factory=dict)
-    finishing: bool = False
 
 
 @dataclass(kw_only=True, slots=True)
@@ -202,10 +255,10 @@ class Storage:
         self.free(version.blob)
 
     def free(self, blob: Blob | None) -> None:
-        if blob is not None:
-            self.reserve(-blob.size)
-            if blob.path is not None:
-                blob.path.unlink(missing_ok=True)
+        for piece in blob.pieces if blob is not None else ():
+            self.reserve(-piece.size)
+            if piece.path is not None:
+                piece.path.unlink(missing_ok=True)
 
 
 def new_version_id(bucket: Bucket) -> str:

@@ -88,10 +88,11 @@ class Exporter:
                 tasks.start_soon(self._keep, export)
 
     async def finish(self) -> None:
-        """The last figures. Returns within `patience` seconds, come what may."""
-        async with anyio.create_task_group() as tasks:
-            for export in self._exports:
-                tasks.start_soon(self._once, export)
+        """The last figures. Returns within `patience` seconds, come what may, and also when the run is cancelled."""
+        with anyio.CancelScope(shield=True):
+            async with anyio.create_task_group() as tasks:
+                for export in self._exports:
+                    tasks.start_soon(self._once, export)
 
     async def _keep(self, export: Export) -> None:
         while True:

@@ -16,7 +16,7 @@ from orchestrator.core.model import TargetState
 from orchestrator.core.state import RunState
 from orchestrator.sinks.frame import frame
 from orchestrator.sinks.phrases import phrase
-from orchestrator.sinks.text import clock_time
+from orchestrator.sinks.text import clock_time, one_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -58,6 +58,10 @@ class LiveSink:
         if said is not None and said.urgent:
             about = f"{said.about}  " if said.about else ""
             self._above += [f"{clock_time(record.ts)} {about}{said.text}", *(f"         {line}" for line in said.below)]
+
+    def say(self, text: str) -> None:
+        """A line that is no event, such as what a signal does; above the table, where it stays."""
+        self._above.append(f"{clock_time(self._clock())} {one_line(text)}")
 
     async def run(self) -> None:
         """Draws until it is cancelled or the terminal goes away.

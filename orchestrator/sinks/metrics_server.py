@@ -62,7 +62,8 @@ def _listen(registry: CollectorRegistry, host: str, port: int) -> _Server:
         reason = error.strerror or str(error)
         message = f"--metrics-listen: can't listen on {host}:{port}: {reason}"
         raise UsageError(message, hint="choose another port, or 0 for any that is free") from None
-    server.set_app(_app(make_wsgi_app(registry)))
+    # Uncompressed: a scraper on the same machine has bandwidth, and compressing takes CPU from the release.
+    server.set_app(_app(make_wsgi_app(registry, disable_compression=True)))
     return server
 
 

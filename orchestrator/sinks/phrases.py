@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from orchestrator.core import events as ev
@@ -21,6 +22,9 @@ _URGENT = (
     ev.RollbackStarted,
     ev.RollbackEnded,
 )
+
+_TOLD_ANYWAY = ("Created", "Succeeded", "Failed", "Stopped")
+"""Statuses that come with an event of their own."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,7 +93,7 @@ def _of_bundle(event: ev.Event) -> Phrase | None:
             packed = f"packed {plural(event.entries, 'entry', 'entries')}"
             return Phrase(about=event.application, text=f"{packed}, {size(event.bytes)} in {duration(event.seconds)}")
         case ev.BundleUploaded():
-            where = one_line(f"s3://{event.bucket}/{event.key}")
+            where = _short(f"s3://{event.bucket}/{event.key}")
             if event.skipped:
                 return Phrase(about=event.application, text=f"upload skipped, already there: {where}")
             return Phrase(
@@ -97,6 +101,11 @@ def _of_bundle(event: ev.Event) -> Phrase | None:
             )
         case _:
             return None
+
+
+def _short(url: str) -> str:
+    """Without the most of a digest: the journal has all of it."""
+    return re.sub(r"\b([0-9a-f]{12})[0-9a-f]{20,}\b", r"\1…", one_line(url))
 
 
 def _of_target(event: ev.TargetEvent, target: TargetRun, now: float) -> Phrase | None:
@@ -124,8 +133,7 @@ def _of_deployment(event: ev.TargetEvent) -> str:
         case ev.DeploymentStarted():
             return f"{event.deployment_id} {'found again' if event.adopted else 'started'}"
         case ev.DeploymentProgressed():
-            done = progress(event.overview)
-            return f"{event.deployment_id} {one_line(event.status)}" + (f", {done} instances" if done else "")
+            return "" if event.status in _TOLD_ANYWAY else _progress(event)
         case ev.DeploymentEnded():
             error = _joined(event.error_code, event.error_message)
             # without an error, the end of the target says it all
@@ -136,6 +144,11 @@ def _of_deployment(event: ev.TargetEvent) -> str:
             return f"rollback {_joined(f'{event.rollback_deployment_id} {event.status}', event.error_message)}"
         case _:
             return ""
+
+
+def _progress(event: ev.DeploymentProgressed) -> str:
+    done = progress(event.overview)
+    return f"{event.deployment_id} {one_line(event.status)}" + (f", {done} instances" if done else "")
 
 
 def _finished(event: ev.TargetFinished, target: TargetRun, now: float) -> str:

@@ -72,6 +72,10 @@ class PlainSink:
             for line in said.below:
                 self._write(f"         {line}")
 
+    def say(self, text: str) -> None:
+        """A line that is no event, such as what a signal does."""
+        self._say(self._clock(), "", one_line(text))
+
     async def run(self) -> None:
         """Signs of life. Never returns; cancel it."""
         self._wrote_at = max(self._wrote_at, self._monotonic())

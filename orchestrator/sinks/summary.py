@@ -52,7 +52,9 @@ def _table(state: RunState, width: int) -> list[str]:
     rows = [_row(target, state) for target in shown]
     columns = [max((len(row[place]) for row in rows), default=0) for place in range(4)]
     room = max(_REASON, width - sum(size + 2 for size in columns if size))
-    lines = [_join(row, columns, room) for row in rows]
+    # A failure's reason stands in full below the table; any other has only this place.
+    rooms = [room if target.state in FAILURES else None for target in shown]
+    lines = [_join(row, columns, limit) for row, limit in zip(rows, rooms, strict=True)]
     if folded:
         tally = counts((str(name), sum(target.state is name for target in folded)) for name in ORDER)
         lines.append(f"not listed: {tally}")
@@ -81,7 +83,7 @@ def _row(target: TargetRun, state: RunState) -> tuple[str, str, str, str, str]:
     )
 
 
-def _join(row: tuple[str, ...], columns: list[int], room: int) -> str:
+def _join(row: tuple[str, ...], columns: list[int], room: int | None) -> str:
     cells = [cell.ljust(size) for cell, size in zip(row[:4], columns, strict=True) if size]
     return "  ".join([*cells, one_line(row[4], room)]).rstrip()
 

@@ -62,6 +62,7 @@ class MemoryS3:
     counts: Counter[str] = field(default_factory=Counter)
     active: Counter[str] = field(default_factory=Counter)
     most_parts: int = 0
+    created: int = 0
 
     async def call(
         self, service: str, location: Location, operation: str, parameters: Mapping[str, Any]
@@ -115,7 +116,8 @@ class MemoryS3:
 
     def _CreateMultipartUpload(self, parameters: Mapping[str, Any]) -> dict[str, Any]:  # noqa: N802  # named as S3 names them
         assert parameters["ChecksumAlgorithm"] == "CRC32"
-        upload_id = f"upload-{self.counts['CreateMultipartUpload']}"
+        self.created += 1
+        upload_id = f"upload-{self.created}"
         self.uploads[upload_id] = Upload(parameters["Key"], parameters["Metadata"])
         return {"UploadId": upload_id}
 

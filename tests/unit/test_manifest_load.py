@@ -2,9 +2,15 @@
 
 import gc
 import hashlib
+import re
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from orchestrator.core.errors import InvalidInputError, UsageError
 from orchestrator.core.model import (
@@ -190,9 +196,9 @@ def test_what_is_not_supported_yet_is_said_where_a_target_uses_it(shop: Release)
     assert [finding.place for finding in of_one] == places[:5]
 
 
-def test_what_is_supported_is_not_complained_about(folder: Path) -> None:
-    release = loaded(SHOP.replace("state: s3://acme-releases/state", "").replace("rollback: release", "rollback: none"))
-    assert release.environment.name == "staging"
+def test_what_is_supported_is_not_complained_about(shop: Release, folder: Path) -> None:
+    text = SHOP.replace("state: s3://acme-releases/state", "").replace("rollback: release", "rollback: none")
+    release = loaded(text, environment="staging")
     assert release.unsupported([targets(release)["shop-db/primary"]]) == []
 
 
@@ -222,7 +228,7 @@ def test_settings_that_say_what_is_so_anyway(folder: Path, settings: str) -> Non
 def test_labels_needs_and_after_add_up_and_other_settings_replace(folder: Path) -> None:
     found = targets(
         loaded(f"""\
-defaults: {{needs: [base], after: [log], labels: {{team: core, tier: none}}, timeout: 1m, description: default}}
+defaults: {{needs: [base], labels: {{team: core, tier: none}}, timeout: 1m, description: default}}
 applications:
   base: {{revision: {REVISION}, deployment_groups: [x]}}
   log: {{revision: {REVISION}, deployment_groups: [x]}}
@@ -230,6 +236,7 @@ applications:
   a:
     revision: {REVISION}
     needs: [db]
+    after: [log]
     labels: {{tier: backend}}
     timeout: 2m
     deployment_groups:
@@ -243,7 +250,6 @@ applications:
     assert (found["a/one"].timeout, found["a/two"].timeout, found["db/x"].timeout) == (180, 120, 60)
     assert found["a/two"].after == ("log/x",), "what it needs it comes after anyway"
     assert found["base/x"].needs == (), "a default is not about itself"
-    assert found["log/x"].after == ()
     assert found["a/one"].settings.description == "default"
 
 
@@ -345,7 +351,7 @@ def test_positions_of_settings(shop: Release) -> None:
     assert line("needs") == "needs: [shop-db]"
     assert line("timeout") == "timeout: 45m"
     assert line("description").startswith("canary:"), "what is written nowhere is where the target is"
-    assert shop.position("shop-db/primary") == Position(file="release.yaml", line=43, column=25)
+    assert shop.position("shop-db/primary") == Position(file="release.yaml", line=39, column=25)
 
 
 # --- the run ---------------------------------------------------------------------------------------------------------
@@ -356,8 +362,8 @@ def test_positions_of_settings(shop: Release) -> None:
 )
 def test_a_share_of_failures_is_rounded_up(folder: Path, share: str, count: int, expected: int) -> None:
     groups = ", ".join(f"g{number}" for number in range(count))
-    text = f"policy: {{max_failures: {share}}}\napplications: {{a: {{revision: {REVISION}, deployment_groups: [{groups}]}}}}"
-    release = loaded(text)
+    application = f"{{revision: {REVISION}, deployment_groups: [{groups}]}}"
+    release = loaded(f"policy: {{max_failures: {share}}}\napplications: {{a: {application}}}")
     assert release.policy.max_failures == expected
     assert release.policy_for(release.targets[:1]).max_failures == 1
 
@@ -457,3 +463,84 @@ def test_the_collector_runs_again_after_a_load(folder: Path) -> None:
     with pytest.raises(InvalidInputError):
         loaded("applications: {}")
     assert gc.isenabled()
+
+
+# --- size ------------------------------------------------------------------------------------------------------------
+
+
+def many(count: int, line: str) -> str:
+    lines = ["defaults: {bucket: acme-bundles}", "applications:"]
+    for number in range(count):
+        lines += [
+            f"  app-{number}:",
+            f"    application_name: app-{number}-${{environment}}",
+            "    revision: {source: ./app, format: tgz}",
+            f"    needs: [{'' if number == 0 else f'app-{number // 2}'}]" if number != 1 else "    needs: [app-0]",
+            "    deployment_groups:",
+            "      canary:",
+            f"      fleet: {{needs: [app-{number}/canary]}}",
+            f"    {line}",
+        ]
+    return "\n".join(lines)
+
+
+def test_a_thousand_applications(folder: Path) -> None:
+    text = many(1_000, "labels: {tier: backend}")
+    started = time.process_time()
+    release = loaded(text)
+    assert time.process_time() - started < 2, "0.3 s when it was written"
+    assert len(release.targets) == 2_000
+
+
+def test_a_thousand_applications_that_are_all_wrong(folder: Path) -> None:
+    text = many(1_000, "timeuot: 5m").replace("needs: [app-", "needs: [application-")
+    started = time.process_time()
+    with pytest.raises(InvalidInputError) as caught:
+        loaded(text)
+    assert time.process_time() - started < 8, "1.5 s when it was written"
+    assert len(caught.value.findings) == 1_000 + 1_999
+
+
+WORDS = list(re.finditer(r"[^\s,:{}\[\]]+", SHOP))
+TOKENS = [
+    "a",
+    "1",
+    "1.5",
+    "yes",
+    "~",
+    "''",
+    "[]",
+    "{}",
+    "[a]",
+    "{a: b}",
+    "1:30",
+    "010",
+    "${vars.sha}",
+    "${application}",
+    "&a",
+    "<<",
+]
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(WORDS), st.sampled_from(TOKENS)), min_size=1, max_size=3))
+def test_a_manifest_with_anything_in_any_place_is_taken_or_refused(
+    folder: Path, changes: list[tuple[re.Match[str], str]]
+) -> None:
+    text = SHOP
+    for word, token in sorted(changes, key=lambda change: change[0].start(), reverse=True):
+        text = text[: word.start()] + token + text[word.end() :]
+    outcome: object
+    try:
+        outcome = loaded(text, environment="prod").targets
+    except UsageError as error:
+        outcome = str(error)
+    assert outcome, "neither a target nor a word about what is wrong"
+
+
+def test_what_it_imports() -> None:
+    code = "import orchestrator.manifest, sys; print(*sys.modules)"
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    modules = set(answer.stdout.split())
+    assert "pydantic" in modules
+    assert not modules & {"anyio", "asyncio", "aiohttp", "aioboto3", "botocore", "rich", "click", "subprocess"}

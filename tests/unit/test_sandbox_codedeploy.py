@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import json
-import tarfile
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,7 +17,7 @@ from orchestrator.sandbox.fleet import ConfigSpec, FleetSpec, GroupSpec
 from orchestrator.sandbox.identity import Keyring, Scope
 from orchestrator.sandbox.injector import Injector
 from orchestrator.sandbox.options import Failure, Faults, SandboxOptions, Slow, stuck
-from orchestrator.sandbox.storage import Bucket, Storage, Version
+from orchestrator.sandbox.storage import Bucket, Storage
 
 pytestmark = pytest.mark.anyio
 
@@ -39,7 +36,6 @@ class Service:
     """CodeDeploy with a hand to turn the clock."""
 
     codedeploy: CodeDeploy
-    storage: Storage
     scope: Scope
     now: float = field(default=1_000_000.0)
 
@@ -70,14 +66,6 @@ class Service:
         answer = await self.call("GetDeploymentGroup", applicationName="app", deploymentGroupName=name)
         return answer["deploymentGroupInfo"]
 
-    def put(self, key: str, data: bytes) -> Version:
-        bucket = self.storage.buckets["bucket"]
-        writer = self.storage.writer()
-        writer.write(data)
-        version = Version(key=key, id=f"v{len(bucket.objects)}", modified=0, etag=f"etag-{key}", blob=writer.finish())
-        self.storage.put(bucket, version)
-        return version
-
 
 @contextmanager
 def service(
@@ -91,12 +79,15 @@ def service(
             GroupSpec(application="app", deployment_group="g", region=REGION, **group),
             GroupSpec(application="app", deployment_group="other", region=REGION),
         ),
-        configs=(ConfigSpec(name="All3", region=REGION, value=3),),
+        configs=(
+            ConfigSpec(name="All3", region=REGION, value=3),
+            ConfigSpec(name="All0", region=REGION, value=0),
+        ),
     )
     injector = Injector(options.faults, seed=0, started=0)
     codedeploy = CodeDeploy(fleet, options, injector, BundleChecker(storage), 1_000_000.0)
     try:
-        yield Service(codedeploy, storage, Scope(identity=Keyring().root, region=REGION, service="codedeploy"))
+        yield Service(codedeploy, Scope(identity=Keyring().root, region=REGION, service="codedeploy"))
     finally:
         storage.close()
 
@@ -274,6 +265,18 @@ async def test_nobody_has_to_look_for_a_rollback_to_happen() -> None:
         assert (await aws.group())["lastAttemptedDeployment"]["status"] == "Succeeded"
 
 
+async def test_a_rollback_outlives_its_deployment_configuration() -> None:
+    faults = Faults(failures=(Failure(target="app/g", revision="bad"),))
+    with service(faults, auto_rollback=("DEPLOYMENT_FAILURE",)) as aws:
+        await aws.deploy()
+        aws.now += 100
+        bad = await aws.deploy(revision=BAD, deploymentConfigName="All0")
+        await aws.call("DeleteDeploymentConfig", deploymentConfigName="All0")
+        aws.now += 100
+        rollback = (await aws.info(bad))["rollbackInfo"]["rollbackDeploymentId"]
+        assert (await aws.info(rollback))["deploymentConfigName"] == "All0"
+
+
 async def test_no_rollback_without_a_success_or_of_a_rollback() -> None:
     with service(Faults(failures=(Failure(target="app/g", revision="bad"),)), time_scale=0,
                  auto_rollback=("DEPLOYMENT_FAILURE",)) as aws:  # fmt: skip
@@ -352,177 +355,17 @@ async def test_unhealthy_instances_come_first() -> None:
         assert ids == [third]
 
 
-def zipped(**files: str) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for name, content in files.items():
-            archive.writestr(name.replace("__", "/").replace("_yml", ".yml"), content)
-    return buffer.getvalue()
-
-
-def tarred(mode: str) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode=mode) as archive:  # type: ignore[call-overload] # the mode is one of two
-        info = tarfile.TarInfo("./appspec.yml")
-        archive.addfile(info, io.BytesIO(b""))
-    return buffer.getvalue()
-
-
-def s3(key: str, kind: str, **more: str) -> dict[str, Any]:
-    return {"revisionType": "S3", "s3Location": {"bucket": "bucket", "key": key, "bundleType": kind, **more}}
-
-
-async def download_message(aws: Service, revision: Any) -> str | None:
-    deployment_id = await aws.deploy(revision=revision)
-    if (await aws.info(deployment_id))["status"] == "Succeeded":
-        return None
-    target = (await aws.call("ListDeploymentTargets", deploymentId=deployment_id))["targetIds"][0]
-    answer = await aws.call("GetDeploymentTarget", deploymentId=deployment_id, targetId=target)
-    event = answer["deploymentTarget"]["instanceTarget"]["lifecycleEvents"][1]
-    assert (event["lifecycleEventName"], event["status"]) == ("DownloadBundle", "Failed")
-    assert event["diagnostics"]["errorCode"] == "UnknownError"
-    message: str = event["diagnostics"]["message"]
-    return message
-
-
-async def test_the_bundle_has_to_be_there_and_to_open() -> None:
+async def test_a_bundle_that_is_not_there_fails_at_download() -> None:
+    revision = {"revisionType": "S3", "s3Location": {"bucket": "bucket", "key": "missing.zip", "bundleType": "zip"}}
     with service(time_scale=0) as aws:
-        good = zipped(appspec_yml="version: 0.0", app__main="x")
-        version = aws.put("good.zip", good)
-        assert await download_message(aws, s3("good.zip", "zip", version=version.id, eTag='"etag-good.zip"')) is None
-        assert "eTag" in (await download_message(aws, s3("good.zip", "zip", eTag="other")) or "")
-        assert "does not exist" in (await download_message(aws, s3("missing.zip", "zip")) or "")
-        assert "version" in (await download_message(aws, s3("good.zip", "zip", version="nope")) or "")
-        assert "unpacked as tar" in (await download_message(aws, s3("good.zip", "tar")) or "")
-        aws.put("one-folder.zip", zipped(top__appspec_yml="", top__x=""))
-        assert await download_message(aws, s3("one-folder.zip", "zip")) is None
-        aws.put("nested.zip", zipped(top__appspec_yml="", readme=""))
-        assert "AppSpec" in (await download_message(aws, s3("nested.zip", "zip")) or "")
-        aws.put("app.tgz", tarred("w:gz"))
-        assert await download_message(aws, s3("app.tgz", "tgz")) is None
-        assert await download_message(aws, s3("app.tgz", "tar")) is None
-        aws.put("app.tar", tarred("w"))
-        assert await download_message(aws, s3("app.tar", "tar")) is None
-        assert "unpacked as tgz" in (await download_message(aws, s3("app.tar", "tgz")) or "")
-        aws.put("cut.tgz", tarred("w:gz")[:30])
-        assert "unpacked as tgz" in (await download_message(aws, s3("cut.tgz", "tgz")) or "")
-
-
-@pytest.mark.parametrize(
-    ("operation", "parameters", "code"),
-    [
-        ("Nonsense", {}, "UnknownOperationException"),
-        ("ListOnPremisesInstances", {}, "UnsupportedOperationException"),
-        ("CreateApplication", {}, "ApplicationNameRequiredException"),
-        ("CreateApplication", {"applicationName": ""}, "InvalidApplicationNameException"),
-        ("CreateApplication", {"applicationName": "a" * 101}, "InvalidApplicationNameException"),
-        ("CreateApplication", {"applicationName": "a/b"}, "InvalidApplicationNameException"),
-        ("CreateApplication", {"applicationName": 5}, "SerializationException"),
-        ("CreateApplication", {"applicationName": "app"}, "ApplicationAlreadyExistsException"),
-        ("CreateApplication", {"applicationName": "e", "computePlatform": "ECS"}, "InvalidComputePlatformException"),
-        ("CreateApplication", {"applicationName": "x", "nonsense": 1}, "ValidationException"),
-        ("GetApplication", {"applicationName": "missing"}, "ApplicationDoesNotExistException"),
-        ("GetDeployment", {"deploymentId": "d-123"}, "InvalidDeploymentIdException"),
-        ("GetDeployment", {"deploymentId": "d-123456789"}, "DeploymentDoesNotExistException"),
-        ("GetDeployment", {"deploymentId": None}, "DeploymentIdRequiredException"),
-        ("BatchGetDeployments", {"deploymentIds": ["d-123456789"] * 26}, "BatchLimitExceededException"),
-        ("BatchGetDeployments", {"deploymentIds": "d-123456789"}, "SerializationException"),
-        (
-            "BatchGetDeploymentGroups",
-            {"applicationName": "app", "deploymentGroupNames": ["g"] * 101},
-            "BatchLimitExceededException",
-        ),
-        ("ListDeployments", {"applicationName": "app"}, "DeploymentGroupNameRequiredException"),
-        ("ListDeployments", {"includeOnlyStatuses": ["Done"]}, "InvalidDeploymentStatusException"),
-        ("ListDeployments", {"nextToken": "zzz"}, "InvalidNextTokenException"),
-        ("ListDeployments", {"createTimeRange": {"start": 2, "end": 1}}, "InvalidTimeRangeException"),
-        ("ListDeployments", {"createTimeRange": {"start": True}}, "SerializationException"),
-        (
-            "DeleteDeploymentConfig",
-            {"deploymentConfigName": "CodeDeployDefault.AllAtOnce"},
-            "InvalidOperationException",
-        ),
-        (
-            "CreateDeploymentConfig",
-            {"deploymentConfigName": "CodeDeployDefault.Mine"},
-            "InvalidDeploymentConfigNameException",
-        ),
-        (
-            "CreateDeploymentConfig",
-            {"deploymentConfigName": "c", "minimumHealthyHosts": {"type": "FLEET_PERCENT", "value": 100}},
-            "InvalidMinimumHealthyHostValueException",
-        ),
-        (
-            "ListApplicationRevisions",
-            {"applicationName": "app", "s3KeyPrefix": "x"},
-            "BucketNameFilterRequiredException",
-        ),
-        ("GetApplicationRevision", {"applicationName": "app", "revision": GITHUB}, "RevisionDoesNotExistException"),
-        ("CreateDeploymentGroup", {"applicationName": "app", "deploymentGroupName": "x"}, "RoleRequiredException"),
-        (
-            "CreateDeploymentGroup",
-            {
-                "applicationName": "app",
-                "deploymentGroupName": "x",
-                "serviceRoleArn": "r",
-                "deploymentStyle": {"deploymentType": "BLUE_GREEN"},
-            },
-            "UnsupportedOperationException",
-        ),
-        (
-            "CreateDeploymentGroup",
-            {
-                "applicationName": "app",
-                "deploymentGroupName": "x",
-                "serviceRoleArn": "r",
-                "autoRollbackConfiguration": {"enabled": True},
-            },
-            "InvalidAutoRollbackConfigException",
-        ),
-        (
-            "UpdateDeploymentGroup",
-            {"applicationName": "app", "currentDeploymentGroupName": "g", "newDeploymentGroupName": "other"},
-            "DeploymentGroupAlreadyExistsException",
-        ),
-    ],
-)
-async def test_refusals(operation: str, parameters: dict[str, Any], code: str) -> None:
-    with service() as aws:
-        assert await aws.code(operation, **parameters) == code
-
-
-@pytest.mark.parametrize(
-    ("change", "code"),
-    [
-        ({"applicationName": "missing"}, "ApplicationDoesNotExistException"),
-        ({"deploymentGroupName": "missing"}, "DeploymentGroupDoesNotExistException"),
-        ({"deploymentGroupName": None}, "DeploymentGroupNameRequiredException"),
-        ({"revision": None}, "RevisionRequiredException"),
-        ({"revision": {"revisionType": "S3"}}, "InvalidRevisionException"),
-        ({"revision": {"revisionType": "Ftp"}}, "InvalidRevisionException"),
-        ({"revision": s3("key", "rar")}, "InvalidRevisionException"),
-        ({"revision": s3("key", "YAML")}, "InvalidRevisionException"),
-        (
-            {"revision": {"revisionType": "GitHub", "gitHubLocation": {"repository": "x", "commitId": "y"}}},
-            "InvalidRevisionException",
-        ),
-        (
-            {"revision": {"revisionType": "AppSpecContent", "appSpecContent": {"content": "{}"}}},
-            "InvalidRevisionException",
-        ),
-        ({"deploymentConfigName": "Missing"}, "DeploymentConfigDoesNotExistException"),
-        ({"description": "x" * 257}, "DescriptionTooLongException"),
-        ({"fileExistsBehavior": "MERGE"}, "InvalidFileExistsBehaviorException"),
-        ({"targetInstances": {"autoScalingGroups": ["a"]}}, "InvalidTargetInstancesException"),
-        ({"autoRollbackConfiguration": {"enabled": True, "events": ["SNOW"]}}, "InvalidAutoRollbackConfigException"),
-        ({"overrideAlarmConfiguration": {"enabled": True}}, "InvalidAlarmConfigException"),
-    ],
-)
-async def test_create_deployment_refuses(change: dict[str, Any], code: str) -> None:
-    with service() as aws:
-        parameters = {"applicationName": "app", "deploymentGroupName": "g", "revision": GITHUB, **change}
-        assert await aws.code("CreateDeployment", **parameters) == code
-        assert (await aws.call("ListDeployments"))["deployments"] == []
+        deployment_id = await aws.deploy(revision=revision)
+        assert (await aws.info(deployment_id))["status"] == "Failed"
+        target = (await aws.call("ListDeploymentTargets", deploymentId=deployment_id))["targetIds"][0]
+        answer = await aws.call("GetDeploymentTarget", deploymentId=deployment_id, targetId=target)
+        event = answer["deploymentTarget"]["instanceTarget"]["lifecycleEvents"][1]
+        assert (event["lifecycleEventName"], event["status"]) == ("DownloadBundle", "Failed")
+        assert event["diagnostics"]["errorCode"] == "UnknownError"
+        assert "s3://bucket/missing.zip" in event["diagnostics"]["message"]
 
 
 async def test_listing_filters_and_pages() -> None:
@@ -571,6 +414,8 @@ async def test_an_update_and_a_rename_show() -> None:
         assert group["deploymentConfigName"] == "CodeDeployDefault.AllAtOnce"
         assert group["ec2TagFilters"]
         assert (await aws.info(deployment_id))["deploymentGroupName"] == "renamed"
+        revision = await aws.call("GetApplicationRevision", applicationName="app", revision=GITHUB)
+        assert revision["revisionInfo"]["deploymentGroups"] == ["renamed"]
         assert await aws.code("GetDeploymentGroup", applicationName="app", deploymentGroupName="g") == (
             "DeploymentGroupDoesNotExistException"
         )

@@ -263,7 +263,7 @@ async def test_delete_many_and_copy(s3: Client) -> None:
 
 
 async def start_upload(s3: Client, key: str = "big", **headers: str) -> str:
-    started = await s3("POST", f"/versioned/{key}?uploads", **headers)
+    started = await s3("POST", f"/versioned/{key}?uploads", b"", **headers)
     return started.texts("UploadId")[0]
 
 
@@ -297,6 +297,21 @@ async def test_multipart(s3: Client) -> None:
     assert (got.body == pieces[1] + pieces[2], got.headers["x-amz-meta-digest"]) == (True, "d")
     assert (await s3("GET", "/versioned?uploads")).texts("Upload/UploadId") == []
     assert (await s3("POST", path, completion((1, etags[1])))).code == "NoSuchUpload"
+
+
+async def test_multipart_with_a_checksum_of_the_whole(s3: Client) -> None:
+    upload = await start_upload(s3, x_amz_checksum_algorithm="CRC32", x_amz_checksum_type="FULL_OBJECT")
+    pieces = [b"a" * 5 * MIB, b"b" * 5 * MIB, b"c" * 10, b"left out"]
+    etags = [
+        (await s3("PUT", f"/versioned/big?partNumber={number}&uploadId={upload}", piece)).headers["etag"]
+        for number, piece in enumerate(pieces, 1)
+    ]
+    done = await s3("POST", f"/versioned/big?uploadId={upload}", completion(*enumerate(etags[:3], 1)))
+    whole = b"".join(pieces[:3])
+    assert done.texts("ChecksumCRC32") == [crc32(whole)]
+    across = await s3("GET", "/versioned/big", Range=f"bytes={5 * MIB - 1}-{10 * MIB + 1}")
+    assert across.body == whole[5 * MIB - 1 : 10 * MIB + 2]
+    assert (await s3("GET", "/versioned/big")).body == whole
 
 
 async def test_multipart_that_comes_second_or_is_aborted(s3: Client) -> None:

@@ -16,10 +16,11 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
+import anyio
 import pytest
 
 from orchestrator.sandbox.fleet import BucketSpec, ConfigSpec, FleetError, FleetSpec, GroupSpec
-from orchestrator.sandbox.options import Faults, SandboxOptions, Slow
+from orchestrator.sandbox.options import Failure, Faults, SandboxOptions, Service, Slow
 from orchestrator.sandbox.server import Endpoint, Sandbox, export_lines
 
 REGION = "eu-west-1"
@@ -117,6 +118,30 @@ async def test_it_closes_while_connections_are_open() -> None:
     for writer in (idle_writer, busy_writer):
         writer.close()
         await writer.wait_closed()
+
+
+@pytest.mark.anyio
+async def test_an_upload_that_is_cut_off_leaves_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    fleet = FleetSpec(buckets=(BucketSpec(name="bucket", region=REGION),))
+    async with (
+        Sandbox(fleet, SandboxOptions(storage_limit=3_000_000)).serve() as endpoint,
+        aiohttp.ClientSession() as session,
+    ):
+        host, _, port = endpoint.url.removeprefix("http://").partition(":")
+        head = f"PUT /bucket/k HTTP/1.1\r\nHost: x\r\nAuthorization: {signed('s3')['Authorization']}\r\n"
+        for _ in range(3):
+            _, writer = await asyncio.open_connection(host, int(port))
+            writer.write(head.encode() + b"Content-Length: 2500000\r\n\r\n" + b"x" * 2_400_000)
+            await writer.drain()
+            writer.transport.abort()
+        # The space that they took is free again, as soon as the server has seen them go.
+        status = 0
+        with anyio.fail_after(5):
+            while status != 200:
+                data = io.BytesIO(b"x" * 2_500_000)
+                async with session.put(f"{endpoint.url}/bucket/k", data=data, headers=signed("s3")) as response:
+                    status = response.status
+    assert caplog.text == ""
 
 
 @pytest.mark.parametrize(
@@ -241,6 +266,25 @@ async def test_a_reset_loses_the_call_or_only_its_answer(faults: Faults, made: i
 
 
 @pytest.mark.anyio
+async def test_s3_suffers_too_when_it_is_told_to() -> None:
+    fleet = FleetSpec(buckets=(BucketSpec(name="bucket", region=REGION),))
+    s3 = frozenset[Service]({"s3"})
+    faults = Faults(reset_after=1.0, operations=("PutObject", "GetObject"), services=s3)
+    async with Sandbox(fleet, SandboxOptions(faults=faults)).serve() as endpoint, aiohttp.ClientSession() as session:
+        url = f"{endpoint.url}/bucket/k"
+        for send in (session.put, session.get):
+            with pytest.raises(aiohttp.ClientError):
+                await send(url, data=b"data", headers=signed("s3"))
+        async with session.head(url, headers=signed("s3")) as response:
+            assert response.headers["Content-Length"] == "4"  # it was stored all the same
+        endpoint.set_faults(Faults(error_rate=1.0, services=s3))
+        async with session.put(url, data=b"data", headers=signed("s3")) as response:
+            assert response.status == 500
+        assert endpoint.calls.total("PutObject", "HTTP 500", service="s3") == 1
+        assert endpoint.calls.total("PutObject", "reset after") >= 1  # aiohttp repeats a PUT by itself
+
+
+@pytest.mark.anyio
 async def test_a_fault_can_be_limited_in_number() -> None:
     async with running(Faults(error_rate=1.0, times=2)) as client:
         for expected in (500, 500, 200):
@@ -337,7 +381,13 @@ def test_a_fleet_that_contradicts_itself_is_refused_at_once() -> None:
 
 
 def test_options_that_make_no_sense_are_refused_at_once() -> None:
-    faults = Faults(error_rate=2, throttle=0, latency=-1, slow=(Slow(target="x", factor=0),))
+    faults = Faults(
+        error_rate=2,
+        throttle=0,
+        latency=-1,
+        slow=(Slow(target="x", factor=0),),
+        failures=(Failure(target="x", event="Istall"),),
+    )
     with pytest.raises(ValueError, match="port is 70000") as caught:
-        SandboxOptions(port=70_000, time_scale=-1, instances=-1, page_size=0, faults=faults)
-    assert len(str(caught.value).splitlines()) == 8
+        SandboxOptions(host="192.0.2.1", port=70_000, time_scale=-1, instances=-1, page_size=0, faults=faults)
+    assert len(str(caught.value).splitlines()) == 10

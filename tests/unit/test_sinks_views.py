@@ -175,11 +175,19 @@ def test_a_run_in_plain_lines() -> None:
     story.tell(ev.UploadStarted(application="db", region="eu-west-1", targets=("db/primary",)))
     story.tell(ev.BundlePacked(application="db", digest="sha256:1", bytes=1200, entries=1, seconds=0.02))
     uploaded = ev.BundleUploaded(
-        application="db", region="eu-west-1", bucket="b", key="k.tgz", digest="", bytes=1200, seconds=0.3
+        application="db",
+        region="eu-west-1",
+        bucket="b",
+        key=f"db/{'0123abcd' * 8}.tgz",
+        digest="",
+        bytes=1200,
+        seconds=0.3,
     )
     story.tell(uploaded)
     story.start("db/primary", after=1.0)
     story.progress("db/primary", after=5.0, Succeeded=1, InProgress=2)
+    done = ev.DeploymentProgressed(target="db/primary", deployment_id=d("db/primary"), status="Succeeded")
+    story.tell(done)
     story.succeed("db/primary", after=60.0)
     story.tell(ev.WarningRaised(message="a\nb", target="api/fleet"))
     story.start("api/fleet", adopted=True).fail("api/fleet", after=2.0).finish(Outcome.FAILED)
@@ -187,7 +195,7 @@ def test_a_run_in_plain_lines() -> None:
         "12:00:00 run run-1: shop-1 to staging, 2 targets",
         "12:00:00 db          preparing the bundle in eu-west-1",
         "12:00:00 db          packed 1 entry, 1.2 kB in 0.0s",
-        "12:00:00 db          uploaded 1.2 kB in 0.3s to s3://b/k.tgz",
+        "12:00:00 db          uploaded 1.2 kB in 0.3s to s3://b/db/0123abcd0123….tgz",
         "12:00:01 db/primary  d-DBPRIMARY started",
         "12:00:06 db/primary  d-DBPRIMARY InProgress, 1/3 instances",
         "12:01:06 db/primary  succeeded after 1m05s",
@@ -333,6 +341,14 @@ def test_silence_is_broken_at_least_once_a_minute(virtual: Any) -> None:
     ]
 
 
+def test_what_is_no_event_can_be_said_too() -> None:
+    story = Story(CHAIN)
+    stream = plain(story)
+    (sink,) = story.sinks
+    sink.say("SIGINT: nothing new starts\n")
+    assert stream.getvalue() == "12:00:00 SIGINT: nothing new starts\n"
+
+
 def test_there_is_a_sign_of_life_before_the_first_event_too(virtual: Any) -> None:
     stream = io.StringIO()
 
@@ -459,6 +475,12 @@ def test_the_table_keeps_within_80_columns_when_names_are_not_too_long() -> None
     row = summary(story.state)[2]
     assert len(row) <= 90
     assert row.endswith("…")
+    assert "x" * 300 in summary(story.state)[4]  # below the table, it is told in full
+
+
+def test_a_reason_that_is_told_nowhere_else_is_not_cut() -> None:
+    story = Story(CHAIN).begin().tell(ev.TargetFinished(target="db/primary", state=S.SKIPPED, reason="y" * 100))
+    assert "y" * 100 in summary(story.state)[2]
 
 
 # --- live ------------------------------------------------------------------------------------------------------------
@@ -538,6 +560,7 @@ def test_the_live_view_gives_the_terminal_back_and_keeps_what_matters(
             await anyio.sleep(1)
             assert "db/primary  running" in stream.getvalue()
             story.tell(ev.WarningRaised(message="told while drawing"))
+            sink.say("said\x1b[2J while drawing")
             await anyio.sleep(1)
             story.tell(ev.WarningRaised(message="told at the very end"))
             tasks.cancel_scope.cancel()
@@ -546,6 +569,7 @@ def test_the_live_view_gives_the_terminal_back_and_keeps_what_matters(
     written = stream.getvalue()
     assert written.count("told while drawing") == 1
     assert written.count("told at the very end") == 1
+    assert written.count("said\N{REPLACEMENT CHARACTER}[2J while drawing") == 1
     assert written.rindex("\x1b[?25h") > written.rindex("\x1b[?25l")  # the cursor is shown again
     assert written.rstrip("\n").endswith("\x1b[2K")  # and the table is wiped out
 

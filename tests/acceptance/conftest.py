@@ -1,0 +1,45 @@
+"""Fixtures of the acceptance tests; the types are in `tests/rig.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from anyio.from_thread import start_blocking_portal
+from rig import REGION, Command, MakeRig, Rig
+
+from orchestrator.sandbox.fleet import BucketSpec, FleetSpec, GroupSpec
+from orchestrator.sandbox.options import Faults, SandboxOptions
+from orchestrator.sandbox.server import Sandbox
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Command:
+    """Against nothing: whatever needs AWS fails."""
+    return Command(tmp_path)
+
+
+@pytest.fixture
+def make_rig(tmp_path: Path) -> Iterator[MakeRig]:
+    """`make_rig(groups, faults=…, time_scale=…)`: a sandbox with these `application/group`s and the bucket `releases`."""
+    with ExitStack() as stack:
+        portal = stack.enter_context(start_blocking_portal())
+
+        def make(groups: Sequence[str], *, faults: Faults | None = None, time_scale: float = 50.0, **more: Any) -> Rig:
+            fleet = FleetSpec(
+                groups=tuple(
+                    GroupSpec(
+                        application=name.split("/")[0], deployment_group=name.split("/")[1], region=REGION, **more
+                    )
+                    for name in groups
+                ),
+                buckets=(BucketSpec(name="releases", region=REGION),),
+            )
+            options = SandboxOptions(time_scale=time_scale, faults=faults or Faults(), seed=7)
+            endpoint = stack.enter_context(portal.wrap_async_context_manager(Sandbox(fleet, options).serve()))
+            return Rig(Command(tmp_path, endpoint.environment()), endpoint, portal)
+
+        yield make
