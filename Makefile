@@ -11,8 +11,8 @@ AWSCLI := .venv-awscli
 help: ## What there is to make
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-demo: $(VENV)/.runtime ## Release configs/shop to the embedded sandbox, six times faster than life
-	$(BIN)/orchestrator apply configs/shop/release.yaml --environment staging --sandbox --time-scale 6
+demo: $(VENV)/.runtime ## Release configs/shop to the embedded sandbox
+	$(BIN)/orchestrator apply configs/shop/release.yaml --environment staging --sandbox
 
 test: lint $(AWSCLI)/.installed ## Everything that must hold: lint, types, imports, tests
 	ORCHESTRATOR_TEST_AWS=$(CURDIR)/$(AWSCLI)/bin/aws $(BIN)/coverage run -m pytest

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from orchestrator.app.rehearsal import fleet_of
-from orchestrator.app.sources import check_sources
+from orchestrator.app.sources import Sources, check_sources
 from orchestrator.core.errors import Finding, InvalidInputError
 from orchestrator.core.model import Target
 from orchestrator.manifest import Release, environment_names, load, validate_all
-from orchestrator.sandbox.fleet import FleetSpec
+
+if TYPE_CHECKING:
+    from orchestrator.sandbox.fleet import FleetSpec
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,12 +37,13 @@ def validate_releases(
     releases = validate_all(
         manifest, environment=environment, variables=variables, env=env, default_region=_region(env)
     )
+    sources = Sources()
     errors: list[Finding] = []
     warnings: list[Finding] = []
     if bundles:
         for release in releases:
             try:
-                warnings += check_sources(release, release.targets)[1]
+                warnings += check_sources(release, release.targets, sources)[1]
             except InvalidInputError as error:
                 errors += error.findings
     if strict:
@@ -78,6 +81,9 @@ def sandbox_fleet(
     instances: int,
 ) -> FleetSpec:
     """What a sandbox for this manifest holds: for all of its environments unless one is named. Raises ValueError."""
+    from orchestrator.app.rehearsal import fleet_of  # noqa: PLC0415 - `validate` needs no sandbox
+    from orchestrator.sandbox.fleet import FleetSpec  # noqa: PLC0415 - as above
+
     if manifest is None:
         return FleetSpec()
     region = _region(env)

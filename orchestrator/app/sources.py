@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from orchestrator.bundle.source import Bundle, open_source
@@ -11,8 +12,31 @@ from orchestrator.core.model import BundleSource, Target
 from orchestrator.manifest import Release
 
 
-def check_sources(release: Release, targets: Sequence[Target]) -> tuple[dict[BundleSource, Bundle], list[Finding]]:
-    """Opens each source once. Returns the bundles, and the warnings; raises `InvalidInputError` with all mistakes."""
+class Sources:
+    """Opens each folder or archive once, whatever bucket and environment it is meant for."""
+
+    def __init__(self) -> None:
+        self._opened: dict[BundleSource, Bundle | BundleError] = {}
+
+    def open(self, source: BundleSource) -> Bundle:
+        """Raises `BundleError`, the same each time."""
+        content = replace(source, bucket="", prefix="", key=None)
+        if content not in self._opened:
+            try:
+                self._opened[content] = open_source(content, shown=_shown(source.path))
+            except BundleError as error:
+                self._opened[content] = error
+        found = self._opened[content]
+        if isinstance(found, BundleError):
+            raise found
+        return replace(found, source=source)
+
+
+def check_sources(
+    release: Release, targets: Sequence[Target], sources: Sources | None = None
+) -> tuple[dict[BundleSource, Bundle], list[Finding]]:
+    """The bundles, and the warnings about them; raises `InvalidInputError` with all mistakes."""
+    sources = sources or Sources()
     bundles: dict[BundleSource, Bundle] = {}
     errors: list[Finding] = []
     warnings: list[Finding] = []
@@ -21,7 +45,7 @@ def check_sources(release: Release, targets: Sequence[Target]) -> tuple[dict[Bun
         if not isinstance(source, BundleSource) or source in bundles:
             continue
         try:
-            bundle = open_source(source, shown=_shown(source.path))
+            bundle = sources.open(source)
         except BundleError as error:
             errors.append(_finding(release, target, error))
         else:

@@ -47,7 +47,13 @@ view_options = together(
 @variable_option
 @option("--force", is_flag=True, help="Deploy even what is current.")
 @option("--sandbox", is_flag=True, help="Against the embedded sandbox: no AWS account is needed or touched.")
-@option("--time-scale", type=click.FloatRange(min=0), default=1.0, help="How much faster than life the sandbox goes.")
+@option(
+    "--time-scale",
+    type=click.FloatRange(min=0),
+    default=10.0,
+    show_default=True,
+    help="How much faster than life the sandbox goes; 0: at once.",
+)
 @option("--yes", is_flag=True, help="Don't ask.")
 @state_option
 @view_options

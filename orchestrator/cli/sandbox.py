@@ -19,9 +19,9 @@ from orchestrator.cli.options import environment_option, environment_variables, 
 @option(
     "--time-scale",
     type=click.FloatRange(min=0),
-    default=1.0,
+    default=10.0,
     show_default=True,
-    help="60 plays an hour in a minute; 0: deployments have ended as soon as anyone asks.",
+    help="How much faster than life: 1 is life, 60 plays an hour in a minute; 0: deployments have ended as soon as anyone asks.",
 )
 @option(
     "--throttle", type=click.FloatRange(min=0, min_open=True), help="CodeDeploy calls a second, before it throttles."
