@@ -44,11 +44,13 @@ clean: ## Takes away what make has made
 $(VENV)/.runtime: pyproject.toml constraints/runtime.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints/runtime.txt --editable .
+	$(BIN)/python -m compileall -q orchestrator
 	touch $@
 
 $(VENV)/.installed: pyproject.toml constraints/dev.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints/dev.txt --editable '.[test]'
+	$(BIN)/python -m compileall -q orchestrator
 	touch $@ $(VENV)/.runtime
 
 # The stock AWS CLI pins a botocore of its own.

@@ -21,7 +21,7 @@ from orchestrator.cli.options import environment_option, environment_variables, 
     type=click.FloatRange(min=0),
     default=10.0,
     show_default=True,
-    help="How much faster than life: 1 is life, 60 plays an hour in a minute; 0: deployments have ended as soon as anyone asks.",
+    help="60 plays an hour in a minute, 1 is life; 0: deployments have ended as soon as anyone asks.",
 )
 @option(
     "--throttle", type=click.FloatRange(min=0, min_open=True), help="CodeDeploy calls a second, before it throttles."
