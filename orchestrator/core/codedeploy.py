@@ -75,6 +75,12 @@ class CodeDeploy:
         self._patience = patience or Patience()
         self._on_throttle = on_throttle
 
+    def with_patience(self, patience: Patience) -> CodeDeploy:
+        """The same connection and budget, with another patience."""
+        return CodeDeploy(
+            self._transport, self.budget, random=self._random, patience=patience, on_throttle=self._on_throttle
+        )
+
     # --- groups and revisions ----------------------------------------------------------------------------------------
 
     async def groups(self, application_name: str, names: Sequence[str]) -> dict[str, Group]:
