@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from orchestrator.app.bundles import Opened, ReleaseArtifacts, digest_all
 from orchestrator.app.planning import build_plan
@@ -174,7 +174,7 @@ async def apply(
             concurrency=prepared.release.concurrency,
             on_cancel=options.on_cancel,
         )
-        recorder.record(start_event(planned.plan, settings))
+        recorder.record(start_event(planned.plan, settings, chosen(options.release)))
         await carry_out(
             planned.plan,
             recorder=recorder,
@@ -184,6 +184,19 @@ async def apply(
             options=settings,
         )
         return recorder.state
+
+
+def chosen(options: ReleaseOptions) -> dict[str, Any]:
+    """What a resume has to read the manifest with; `ReleaseOptions` of the same names."""
+    return {
+        "variables": dict(options.variables),
+        "select": list(options.select),
+        "exclude": list(options.exclude),
+        "include_needs": options.include_needs,
+        "include_dependents": options.include_dependents,
+        "force": options.force,
+        "sandbox": options.sandbox,
+    }
 
 
 def _interval(options: ApplyOptions, env: Mapping[str, str]) -> float:

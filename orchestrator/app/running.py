@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import socket
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import partial
+from typing import Any
 
 import anyio
 
@@ -38,7 +40,8 @@ class RunOptions:
     """Seconds; then we go, and leave running what runs."""
 
 
-def start_event(plan: Plan, options: RunOptions) -> RunStarted:
+def start_event(plan: Plan, options: RunOptions, chosen: Mapping[str, Any] | None = None) -> RunStarted:
+    """`chosen`: what was selected of the manifest, for a resume."""
     return RunStarted(
         release=plan.release,
         environment=plan.environment,
@@ -50,6 +53,7 @@ def start_event(plan: Plan, options: RunOptions) -> RunStarted:
         version=__version__,
         host=socket.gethostname(),
         pid=os.getpid(),
+        options=chosen or {},
     )
 
 

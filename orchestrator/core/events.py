@@ -53,6 +53,8 @@ class RunStarted(Event):
     """The orchestrator's."""
     host: str
     pid: int
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """What was selected of the manifest, and with which variables, so that a resume can read it again."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

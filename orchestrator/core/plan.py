@@ -20,6 +20,8 @@ from orchestrator.core.model import (
     RevisionSource,
     S3Revision,
     Target,
+    revision_from_api,
+    revision_to_api,
 )
 
 
@@ -118,8 +120,30 @@ _SOURCES: Mapping[str, type[RevisionSource]] = {
 
 
 def step_to_dict(step: Step) -> dict[str, Any]:
-    """The step's target and digest for the journal: all that a resume needs."""
-    return {**target_to_dict(step.target), "digest": step.digest, "action": step.action, "deadline": step.timeout}
+    """The step for the journal: all that a resume needs; `step_from_dict` reads it back."""
+    return {
+        **target_to_dict(step.target),
+        "digest": step.digest,
+        "action": step.action,
+        "deadline": step.timeout,
+        "wanted": step.wanted,
+        "why": step.reason,
+        "current": None if step.current is None else revision_to_api(step.current),
+        "current_deployment_id": step.current_deployment_id,
+    }
+
+
+def step_from_dict(data: Mapping[str, Any]) -> Step:
+    return Step(
+        target=target_from_dict(data),
+        action=data["action"],
+        current=revision_from_api(data.get("current")),
+        current_deployment_id=data.get("current_deployment_id"),
+        wanted=data.get("wanted", ""),
+        digest=data.get("digest"),
+        timeout=data["deadline"],
+        reason=data.get("why", ""),
+    )
 
 
 def target_to_dict(target: Target) -> dict[str, Any]:
