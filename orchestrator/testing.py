@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import anyio
 
-from orchestrator.core.errors import CallError, RefusedError, StateError, ThrottledError
+from orchestrator.core.errors import AnswerLostError, CallError, RefusedError, StateError, ThrottledError
 from orchestrator.core.events import Event, Record
 from orchestrator.core.model import BundleSource, S3Revision, Target
 from orchestrator.core.ports import Artifact
@@ -79,57 +80,96 @@ class ScriptedCodeDeploy:
         scripts: Mapping[tuple[str, str], Script] | None = None,
         *,
         rate: float | None = None,
-        latency: float = 0.01,
+        latency: float | Callable[[str], float] = 0.01,
     ) -> None:
-        """`scripts` by (application name, group name); `rate`: calls a second before it throttles."""
+        """`scripts` by (application name, group name); `rate`: calls a second before it throttles.
+
+        `latency`: seconds of a call, half of them before it is handled; may depend on the operation.
+        """
         self.scripts = defaultdict(Script, scripts or {})
         self.before: Fault = no_fault
         """The attempt isn't carried out."""
         self.after: Fault = no_fault
         """The attempt is carried out, and its answer is lost."""
+        self.late: Callable[[str, Mapping[str, Any]], float | None] = lambda _operation, _parameters: None
+        """The answer is lost, and the attempt is carried out so many seconds later, if it then can be."""
         self.rewrite: Callable[[str, dict[str, Any]], dict[str, Any]] = lambda _operation, answer: answer
         """Changes answers on their way."""
         self.made: dict[str, Made] = {}
         self.calls: Counter[str] = Counter()
         self.throttled = 0
         self.batch_sizes: list[int] = []
-        self._latency = latency
+        self._latency = latency if callable(latency) else lambda _operation: latency
         self._rate = rate
         self._tokens, self._counted = (rate or 0.0), 0.0
+        self._on_their_way: list[tuple[float, str, Mapping[str, Any]]] = []
         self._ids = itertools.count(1)
 
-    def create(self, application: str, group: str, *, creator: str = "user", description: str = "") -> Made:
-        """A deployment of somebody else's."""
+    def create(
+        self,
+        application: str,
+        group: str,
+        *,
+        creator: str = "user",
+        description: str = "",
+        script: Script | None = None,
+    ) -> Made:
+        """A deployment of somebody else's; without a `script` it goes as the group's own do."""
         parameters = {"applicationName": application, "deploymentGroupName": group, "description": description}
-        return self._make(parameters, creator)
+        return self._make(parameters, creator, script)
+
+    def is_busy(self, application: str, group: str) -> bool:
+        """Whether a deployment runs in the group."""
+        return self._active_in((application, group)) is not None
 
     def of(self, application: str, group: str) -> list[Made]:
         """All deployments that users made in the group."""
         return [made for made in self.made.values() if made.key == (application, group) and made.creator == "user"]
 
-    def most_at_once(self) -> int:
-        """The largest number of deployments that ran at the same time."""
-        moments = sorted(
-            [(made.created, 1) for made in self.made.values()] + [(m.ends, -1) for m in self.made.values()]
-        )
+    def most_at_once(self, among: Iterable[Made] | None = None) -> int:
+        """The largest number of deployments (all, or these) that ran at the same time."""
+        chosen = list(self.made.values() if among is None else among)
+        moments = sorted([(made.created, 1) for made in chosen] + [(made.ends, -1) for made in chosen])
         return max(itertools.accumulate(change for _, change in moments), default=0)
 
     async def call(self, operation: str, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
         self.calls[operation] += 1
-        await anyio.sleep(self._latency)
-        self._throttle(operation)
-        if fault := self.before(operation, parameters):
-            raise fault
-        answer = self._answer(operation, parameters)
+        latency = self._latency(operation)
+        await anyio.sleep(latency / 2)
+        try:
+            answer = self._handle(operation, parameters)
+        finally:  # errors take their way back, too
+            await anyio.sleep(latency / 2)
         if fault := self.after(operation, parameters):
             raise fault
         return self.rewrite(operation, answer)
 
+    def catch_up(self) -> None:
+        """Carries out what was late and is due by now. A call does it by itself; look at `made` after it."""
+        due = sorted((each for each in self._on_their_way if each[0] <= anyio.current_time()), key=lambda each: each[0])
+        for each in due:
+            self._on_their_way.remove(each)
+            moment, operation, parameters = each
+            with suppress(CallError):  # nobody is there to be told
+                self._answer(operation, parameters, moment)
+
+    def _handle(self, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        self.catch_up()
+        self._throttle(operation)
+        if fault := self.before(operation, parameters):
+            raise fault
+        delay = self.late(operation, parameters)
+        if delay is not None:
+            self._on_their_way.append((anyio.current_time() + delay, operation, parameters))
+            raise AnswerLostError("the connection was lost", operation=operation)
+        return self._answer(operation, parameters)
+
     # --- the operations ----------------------------------------------------------------------------------------------
 
-    def _answer(self, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    def _answer(self, operation: str, parameters: Mapping[str, Any], moment: float | None = None) -> dict[str, Any]:
+        """`moment`: when it is carried out, on anyio's clock; None: now."""
         handlers: Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
-            "CreateDeployment": lambda asked: {"deploymentId": self._create(asked).id},
+            "CreateDeployment": lambda asked: {"deploymentId": self._create(asked, moment).id},
             "BatchGetDeployments": self._batch_get,
             "GetDeployment": lambda asked: {"deploymentInfo": self._info(self._get(asked["deploymentId"]))},
             "BatchGetDeploymentGroups": self._groups,
@@ -160,21 +200,29 @@ class ScriptedCodeDeploy:
         failures = self._get(parameters["deploymentId"]).script.failures
         return {"deploymentTargets": [_instance(number, data) for number, data in enumerate(failures)]}
 
-    def _create(self, parameters: Mapping[str, Any]) -> Made:
-        key = (parameters["applicationName"], parameters["deploymentGroupName"])
-        busy = next((made for made in self.made.values() if made.key == key and self._is_active(made)), None)
+    def _create(self, parameters: Mapping[str, Any], moment: float | None) -> Made:
+        busy = self._active_in((parameters["applicationName"], parameters["deploymentGroupName"]), moment)
         if busy is not None:
             raise RefusedError(
                 f"The Deployment Group already has an active Deployment '{busy.id}'",
                 operation="CreateDeployment",
                 code="DeploymentLimitExceededException",
             )
-        return self._make(parameters, "user")
+        return self._make(parameters, "user", moment=moment)
 
-    def _make(self, parameters: Mapping[str, Any], creator: str, script: Script | None = None) -> Made:
+    def _active_in(self, key: tuple[str, str], moment: float | None = None) -> Made | None:
+        return next((made for made in self.made.values() if made.key == key and self._is_active(made, moment)), None)
+
+    def _make(
+        self,
+        parameters: Mapping[str, Any],
+        creator: str,
+        script: Script | None = None,
+        moment: float | None = None,
+    ) -> Made:
         key = (parameters["applicationName"], parameters["deploymentGroupName"])
         script = script or self.scripts[key]
-        now = anyio.current_time()
+        now = anyio.current_time() if moment is None else moment
         ends = now + script.seconds if script.status in {"Succeeded", "Failed", "Stopped"} else float("inf")
         deployment_id = f"d-{next(self._ids):09d}"
         made = Made(
@@ -194,8 +242,8 @@ class ScriptedCodeDeploy:
             raise RefusedError(f"{deployment_id} does not exist", code="DeploymentDoesNotExistException")
         return self.made[deployment_id]
 
-    def _is_active(self, made: Made) -> bool:
-        return anyio.current_time() < made.ends
+    def _is_active(self, made: Made, moment: float | None = None) -> bool:
+        return (anyio.current_time() if moment is None else moment) < made.ends
 
     def _stop(self, made: Made) -> dict[str, Any]:
         if not self._is_active(made):
@@ -281,6 +329,9 @@ class MemoryJournal:
         if self.broken:
             raise StateError("the journal can't be written", hint="this is a rehearsal")
         self.durable = len(self.records)
+
+    async def publish(self) -> None:
+        await self.flush()
 
 
 class EventLog:

@@ -24,7 +24,7 @@ def virtual() -> Callable[[Coroutine[Any, Any, Any]], Any]:
     """Runs a coroutine to its end in virtual time."""
 
     def run(coroutine: Coroutine[Any, Any, Any]) -> Any:
-        loop = looptime.new_event_loop(start=1000.0)
+        loop = looptime.new_event_loop(start=1000.0, noop_cycles=1)
         with asyncio.Runner(loop_factory=lambda: loop) as runner:
             return runner.run(coroutine)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import anyio
 
 from orchestrator.core.codedeploy import CodeDeploy, Patience
 from orchestrator.core.engine import Engine
-from orchestrator.core.events import ApiThrottled, Event, RunStarted
+from orchestrator.core.events import ApiThrottled, Event, RunResumed, RunStarted, WarningRaised
 from orchestrator.core.limiter import Budget
 from orchestrator.core.model import BundleSource, Concurrency, Location, Policy, Target, TargetState
 from orchestrator.core.plan import Plan, Step, order, step_to_dict
@@ -59,13 +59,16 @@ class World:
     journal: MemoryJournal = field(default_factory=MemoryJournal)
     log: EventLog = field(default_factory=EventLog)
     state: RunState = field(default_factory=RunState)
-    meanwhile: Callable[[Engine], Awaitable[None]] | None = None
+    meanwhile: Callable[[Engine], Coroutine[Any, Any, None]] | None = None
     """Runs beside the engine."""
     seconds: float = 0.0
     """How long the run took."""
 
     async def run(self) -> None:
+        """From the beginning; or, where the state holds a run already, on from there."""
         recorder = Recorder(run="r1", state=self.state, journal=self.journal, sinks=[self.log], clock=wall_clock)
+        if self.state.targets:
+            recorder.record(RunResumed(version="0", host="h", pid=2))
         engine = self._engine(recorder)
         began = anyio.current_time()
         async with anyio.create_task_group() as tasks:
@@ -97,11 +100,16 @@ class World:
         codedeploy = CodeDeploy(
             self.codedeploy,
             Budget(rate=self.rate),
-            random=random.Random(7),
+            random=random.Random(7),  # noqa: S311 - jitter, not secrets
             patience=Patience(),
             on_throttle=throttled,
         )
-        return Region(codedeploy, Poller(codedeploy, interval=self.timing.poll_interval))
+        poller = Poller(
+            codedeploy,
+            interval=self.timing.poll_interval,
+            warn=lambda message: recorder.record(WarningRaised(message=message)),
+        )
+        return Region(codedeploy, poller)
 
     def _plan(self) -> Plan:
         steps = tuple(

@@ -16,7 +16,7 @@ import anyio
 from orchestrator.core import shapes
 from orchestrator.core.chunks import chunks
 from orchestrator.core.errors import AnswerLostError, CallError, RefusedError, ThrottledError
-from orchestrator.core.limiter import Budget, Priority
+from orchestrator.core.limiter import Budget, Priority, Ticket
 from orchestrator.core.model import (
     ACTIVE_STATUSES,
     Deployment,
@@ -50,6 +50,10 @@ class Patience:
     seconds: float = 120.0
     first_pause: float = 0.2
     longest_pause: float = 10.0
+
+
+class _NotSentError(Exception):
+    """The caller took its request back before it was sent."""
 
 
 class CodeDeploy:
@@ -105,13 +109,16 @@ class CodeDeploy:
 
     # --- deployments -------------------------------------------------------------------------------------------------
 
-    async def create(self, target: Target, revision: Revision, token: str) -> str:
-        """Sends CreateDeployment once and returns the deployment's id.
+    async def create(self, target: Target, revision: Revision, token: str, *, unless: anyio.Event) -> str | None:
+        """Sends CreateDeployment once and returns the deployment's id; None when `unless` came before it was sent.
 
         Raises `AnswerLostError` when it may have been carried out, `RefusedError` when it wasn't.
         """
         parameters = create_parameters(target, revision, token)
-        answer = await self._send("CreateDeployment", parameters, Priority.CREATE)
+        try:
+            answer = await self._send("CreateDeployment", parameters, Priority.CREATE, unless)
+        except _NotSentError:
+            return None
         deployment_id = answer.get("deploymentId")
         if not deployment_id:
             raise AnswerLostError("the answer holds no deploymentId", operation="CreateDeployment")
@@ -127,9 +134,12 @@ class CodeDeploy:
         found = (shapes.deployment(data) for data in answer.get("deploymentsInfo") or ())
         return {deployment.id: deployment for deployment in found}
 
-    async def deployment(self, deployment_id: str, *, priority: Priority = Priority.POLL) -> Deployment:
+    async def deployment(
+        self, deployment_id: str, *, priority: Priority = Priority.POLL, patient: bool = True
+    ) -> Deployment:
         """`RefusedError` with code DeploymentDoesNotExistException when there is none."""
-        answer = await self._read("GetDeployment", {"deploymentId": deployment_id}, priority)
+        call = self._read if patient else self._send
+        answer = await call("GetDeployment", {"deploymentId": deployment_id}, priority)
         return shapes.deployment(answer.get("deploymentInfo") or {})
 
     async def stop(self, deployment_id: str, *, auto_rollback: bool | None = None) -> str:
@@ -196,10 +206,24 @@ class CodeDeploy:
             parameters["nextToken"] = answer["nextToken"]
 
     async def _many(self, ids: Sequence[str]) -> list[Deployment]:
+        """Those of these deployments that exist. A batch may leave one out that is there: it was listed, so we ask."""
         found: list[Deployment] = []
         for batch in chunks(ids, BATCH):
-            found += (await self.deployments(batch, priority=Priority.LIST)).values()
+            answer = await self.deployments(batch, priority=Priority.LIST)
+            found += answer.values()
+            for deployment_id in batch:
+                if deployment_id not in answer:
+                    found += await self._one(deployment_id)
         return found
+
+    async def _one(self, deployment_id: str) -> list[Deployment]:
+        """Empty where there is no such deployment."""
+        try:
+            return [await self.deployment(deployment_id, priority=Priority.LIST)]
+        except RefusedError as error:
+            if error.code.startswith("DeploymentDoesNotExist"):
+                return []
+            raise
 
     async def _read(self, operation: str, parameters: Mapping[str, Any], priority: Priority) -> Mapping[str, Any]:
         """A call that may be repeated."""
@@ -214,10 +238,19 @@ class CodeDeploy:
             await anyio.sleep(pause * (0.5 + self._random.random()))
             pause = min(pause * 2, self._patience.longest_pause)
 
-    async def _send(self, operation: str, parameters: Mapping[str, Any], priority: Priority) -> Mapping[str, Any]:
-        """One attempt that was let through; a throttled one was never carried out, so it may always be repeated."""
+    async def _send(
+        self,
+        operation: str,
+        parameters: Mapping[str, Any],
+        priority: Priority,
+        unless: anyio.Event | None = None,
+    ) -> Mapping[str, Any]:
+        """One attempt that was let through; a throttled one was never carried out, so it may always be repeated.
+
+        Raises `_NotSentError` when `unless` comes while it waits to be let through.
+        """
         while True:
-            ticket = await self.budget.acquire(priority)
+            ticket = await self._turn(priority, unless)
             try:
                 answer = await self._transport.call(operation, parameters)
             except ThrottledError:
@@ -229,6 +262,23 @@ class CodeDeploy:
                 raise
             self.budget.succeeded()
             return answer
+
+    async def _turn(self, priority: Priority, unless: anyio.Event | None) -> Ticket:
+        if unless is None:
+            return await self.budget.acquire(priority)
+        ticket: Ticket | None = None
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_cancel_after, unless, tasks.cancel_scope)
+            ticket = await self.budget.acquire(priority)
+            tasks.cancel_scope.cancel()
+        if ticket is None or unless.is_set():
+            raise _NotSentError
+        return ticket
+
+
+async def _cancel_after(event: anyio.Event, scope: anyio.CancelScope) -> None:
+    await event.wait()
+    scope.cancel()
 
 
 def create_parameters(target: Target, revision: Revision, token: str) -> dict[str, Any]:

@@ -9,8 +9,16 @@ import anyio
 from orchestrator.core import events as ev
 from orchestrator.core.bundles import Bundles, BundlesClosedError
 from orchestrator.core.control import Control, OnCancel
-from orchestrator.core.errors import BundleError, CallError
-from orchestrator.core.model import Concurrency, Location, Outcome, Policy, TargetState
+from orchestrator.core.errors import OrchestratorError, StateError
+from orchestrator.core.model import (
+    Concurrency,
+    Location,
+    Outcome,
+    Policy,
+    Revision,
+    TargetState,
+    revision_from_api,
+)
 from orchestrator.core.plan import Plan, Step
 from orchestrator.core.ports import Artifact, Artifacts
 from orchestrator.core.recorder import Recorder
@@ -25,10 +33,12 @@ from orchestrator.core.token import run_token
 from orchestrator.core.watcher import Watcher
 
 FLUSH_EVERY = 1.0
-"""Seconds after which events are durable even if no step waits for it: others read the journal while we run."""
+"""Seconds after which the journal may publish what no step waits for: others read it while we run."""
 
 LAST_FLUSH = 10.0
 """Seconds that the last events have to become durable; what comes after them is only the end of the process."""
+
+MAYBE_STARTED = "a deployment may have been started"
 
 CREATE_GRACE = 5.0
 """Seconds that a CreateDeployment under way is given when we leave: better an id than a riddle."""
@@ -71,6 +81,7 @@ class Engine:
 
         Raises `StateError` when the journal can't be written: nothing goes on without it.
         """
+        self._close_on_failures()  # a resumed run may have had enough of them
         try:
             async with anyio.create_task_group() as services:
                 for region in self._regions.values():
@@ -85,7 +96,9 @@ class Engine:
         await self._conclude()
 
     def cancel(self, mode: OnCancel, *, reason: str, signal: int | None = None) -> None:
-        """Starts nothing new, and does with what runs as the mode says."""
+        """Starts nothing new, and does with what runs as the mode says. After the end there is nothing to cancel."""
+        if self._state.is_finished:
+            return
         self._recorder.record(ev.CancelRequested(mode=str(mode), reason=reason, signal=signal))
         self._control.request(mode, reason)
 
@@ -120,7 +133,7 @@ class Engine:
     async def _flush_regularly(self) -> None:
         while True:
             await anyio.sleep(FLUSH_EVERY)
-            await self._recorder.commit()
+            await self._recorder.publish()
 
     async def _conclude(self) -> None:
         """The last events, durable even while we are being cancelled."""
@@ -130,7 +143,7 @@ class Engine:
 
     def _record_end(self) -> None:
         if self._control.leaving.is_set():
-            running = tuple(target.deployment_id or "" for target in self._state.targets.values() if target.is_live)
+            running = tuple(name for target in self._state.targets.values() for name in target.running_ids)
             unfinished = any(not target.state.is_final for target in self._state.targets.values())
             if unfinished:
                 self._recorder.record(ev.RunDetached(reason=self._control.leave_reason, running=running))
@@ -145,8 +158,10 @@ class Engine:
         try:
             verdict = await self._deploy_target(step)
         except BundlesClosedError:
-            verdict = self._closed()
-        except (CallError, BundleError, OSError) as error:
+            verdict = await self._closed(step)
+        except StateError:
+            raise  # without its journal the whole run can't go on
+        except (OrchestratorError, OSError) as error:
             verdict = self._errored(step, error)
         self._recorder.record(
             ev.TargetFinished(
@@ -154,25 +169,40 @@ class Engine:
             )
         )
         self._schedule.finished(step)
-        self._count_failure(step, verdict)
+        if verdict.state in FAILURES:
+            self._close_on_failures()
 
     async def _deploy_target(self, step: Step) -> Verdict:
         known = self._state.targets[step.target.id]
         region = self._regions[step.target.location]
-        if known.rollback_deployment_id is not None:  # a resumed run
-            before = Verdict(TargetState.FAILED, known.error_message)
-            return await self._watcher.follow_rollback(step, known.rollback_deployment_id, region, before)
-        if known.deployment_id is not None:  # a resumed run
-            return await self._watch(step, known, known.deployment_id, region)
-        if known.intent is None:
+        if known.deployment_id is not None or known.intent is not None:  # a resumed run
+            with self._slots.keep(step.target):
+                verdict = await self._go_on(step, known, region)
+        else:
             verdict = await self._wait_for_needs(step)
-            if verdict is not None:
-                return verdict
+        if verdict is not None:
+            return verdict
         artifact = await self._bundles.get(step.target)
         needs_met = anyio.current_time()
         async with self._slots.hold(step.target):
             began = await self._start(step, known, artifact, region, waited=anyio.current_time() - needs_met)
             return began if isinstance(began, Verdict) else await self._watch(step, known, began, region)
+
+    async def _go_on(self, step: Step, known: TargetRun, region: Region) -> Verdict | None:
+        """With what an earlier process of this run began; None when no deployment came of that."""
+        if known.rollback_deployment_id is not None:
+            before = Verdict(TargetState.FAILED, known.error_message)
+            return await self._watcher.follow_rollback(step, known.rollback_deployment_id, region, before)
+        deployment_id = known.deployment_id
+        if known.intent is not None:
+            revision = revision_from_api(known.intent.revision)
+            if revision is None:
+                return Verdict(
+                    TargetState.ERRORED, "the journal's intent names a revision that this version can't read"
+                )
+            intended = self._begin(step, known, revision, region)
+            deployment_id = await self._starter.find(intended, known.intended_at or 0.0)
+        return None if deployment_id is None else await self._watch(step, known, deployment_id, region)
 
     async def _wait_for_needs(self, step: Step) -> Verdict | None:
         """None when the target may start."""
@@ -182,25 +212,26 @@ class Engine:
             return blocked
         if step.action == "unchanged":
             return Verdict(TargetState.UNCHANGED, step.reason)
-        return self._closed() if self._control.is_closed else None
+        return await self._closed(step) if self._control.is_closed else None
 
     async def _start(
         self, step: Step, known: TargetRun, artifact: Artifact, region: Region, *, waited: float
     ) -> str | Verdict:
         """The deployment's id, or the verdict where none came to be."""
-        intended_at = known.intended_at if known.intent is not None else None
-        if self._control.is_closed and intended_at is None:
-            return self._closed()
+        if self._control.is_closed:
+            return await self._closed(step)
         self._recorder.record(ev.TargetReady(target=step.target.id, waited=waited))
-        start = Start(
+        began = await self._starter.start(self._begin(step, known, artifact.revision, region))
+        return await self._closed(step) if began is None else began
+
+    def _begin(self, step: Step, known: TargetRun, revision: Revision, region: Region) -> Start:
+        return Start(
             step=step,
-            revision=artifact.revision,
-            token=run_token(self._recorder.run, self._numbers[step.target.id]),
+            revision=revision,
+            token=known.token or run_token(self._recorder.run, self._numbers[step.target.id]),
             region=region,
             deadline=anyio.current_time() + step.timeout,
         )
-        began = await self._starter.start(start, intended_at)
-        return self._closed() if began is None else began
 
     async def _watch(self, step: Step, known: TargetRun, deployment_id: str, region: Region) -> Verdict:
         since = known.deployment_started_at
@@ -209,30 +240,38 @@ class Engine:
 
     # --- verdicts of our own -----------------------------------------------------------------------------------------
 
-    def _closed(self) -> Verdict:
-        """Of a target that didn't start because nothing starts any more."""
-        if self._state.cancelled is not None:
-            return Verdict(TargetState.CANCELLED, self._state.closed_reason)
-        return Verdict(TargetState.SKIPPED, self._state.closed_reason)
+    async def _closed(self, step: Step) -> Verdict:
+        """Of a target that didn't start because nothing starts any more.
+
+        Where we only leave there is none: the target stays as it is, for a resume, and its task is about to be ended.
+        """
+        reason = self._state.closed_reason
+        if reason is None:
+            await anyio.sleep_forever()
+        if self._state.targets[step.target.id].intent is not None:
+            reason = f"{reason}; {MAYBE_STARTED}"
+        state = TargetState.SKIPPED if self._state.cancelled is None else TargetState.CANCELLED
+        return Verdict(state, reason)
 
     def _errored(self, step: Step, error: Exception) -> Verdict:
         known = self._state.targets[step.target.id]
         reason = str(error)
-        if known.deployment_id is not None and not known.deployment_ended:
-            reason = f"{reason}; still running: {known.deployment_id}"
+        if known.running_ids:
+            reason = f"{reason}; still running: {', '.join(known.running_ids)}"
         elif known.intent is not None:
-            reason = f"{reason}; a deployment may have been started"
+            reason = f"{reason}; {MAYBE_STARTED}"
         return Verdict(TargetState.ERRORED, reason)
 
-    def _count_failure(self, step: Step, verdict: Verdict) -> None:
-        if verdict.state not in FAILURES or self._control.is_closed:
+    def _close_on_failures(self) -> None:
+        failed = [target for target in self._state.targets.values() if target.state in FAILURES]
+        if not failed or self._control.is_closed:
             return
-        failures = sum(1 for target in self._state.targets.values() if target.state in FAILURES)
         limit = self._policy.max_failures
         if self._policy.on_failure == "stop":
-            reason = f"the run stopped because {step.target.id} {_ended(verdict.state)} (on_failure: stop)"
-        elif limit is not None and failures >= limit:
-            reason = f"the run stopped after {failures} failures (max_failures)"
+            last = max(failed, key=lambda target: target.ended_at or 0.0)
+            reason = f"the run stopped because {last.id} {_ended(last.state)} (on_failure: stop)"
+        elif limit is not None and len(failed) >= limit:
+            reason = f"the run stopped after {len(failed)} failures (max_failures)"
         else:
             return
         self._recorder.record(ev.FailureLimitReached(reason=reason))

@@ -325,7 +325,10 @@ def record_from_dict(data: Mapping[str, Any]) -> Record:
     if version != FORMAT_VERSION:
         raise ValueError(f"format version {version!r}; this orchestrator reads version {FORMAT_VERSION}")
     fields = {name: value for name, value in data.items() if name not in {"v", "seq", "ts", "run", "type"}}
-    return Record(seq=int(seq), ts=parse_time(ts), run=str(run), event=_event_from(str(kind), fields))
+    try:
+        return Record(seq=int(seq), ts=parse_time(ts), run=str(run), event=_event_from(str(kind), fields))
+    except TypeError as error:
+        raise ValueError(f"not a journal record: {error}") from None
 
 
 def event_type(cls: type[Event]) -> str:

@@ -2,7 +2,8 @@
 
 CodeDeploy publishes no request rates, so the rate is found: it starts low, grows quickly while nothing is refused (slow
 start), is cut on a throttle, and then grows slowly. Calls are spaced, not burst: the first refusal then comes after one
-call too many, not after fifty. Whoever waits is served by priority; waiting makes up for it, so nothing starves.
+call too many, not after fifty. Whoever waits is served by priority; waiting makes up for it, so nothing starves. Only a
+stop waits behind nothing but other stops: they are few, and whoever interrupts a run has seconds.
 """
 
 from __future__ import annotations
@@ -51,7 +52,9 @@ class Ticket:
 @dataclass(order=True, slots=True)
 class _Waiter:
     rank: float
-    """Its time of arrival, later by AGEING for each class of priority: a static rank that ages by itself."""
+    """Its time of arrival, later by AGEING for each class of priority: a static rank that ages by itself.
+
+    A stop has -inf."""
     number: int
     nudge: anyio.Event = field(compare=False)
     gone: bool = field(default=False, compare=False)
@@ -121,7 +124,8 @@ class Budget:
 
     def _join(self, priority: Priority) -> _Waiter:
         self._numbers += 1
-        waiter = _Waiter(self._clock() + priority * AGEING, self._numbers, anyio.Event())
+        rank = float("-inf") if priority is Priority.STOP else self._clock() + priority * AGEING
+        waiter = _Waiter(rank, self._numbers, anyio.Event())
         heapq.heappush(self._waiters, waiter)
         return waiter
 

@@ -6,6 +6,7 @@ import heapq
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import pairwise
+from math import inf, isfinite
 from pathlib import Path
 from typing import Any, Literal
 
@@ -125,7 +126,7 @@ def step_to_dict(step: Step) -> dict[str, Any]:
         **target_to_dict(step.target),
         "digest": step.digest,
         "action": step.action,
-        "deadline": step.timeout,
+        "deadline": step.timeout if isfinite(step.timeout) else None,  # JSON has no infinity
         "wanted": step.wanted,
         "why": step.reason,
         "current": None if step.current is None else revision_to_api(step.current),
@@ -141,7 +142,7 @@ def step_from_dict(data: Mapping[str, Any]) -> Step:
         current_deployment_id=data.get("current_deployment_id"),
         wanted=data.get("wanted", ""),
         digest=data.get("digest"),
-        timeout=data["deadline"],
+        timeout=inf if data["deadline"] is None else data["deadline"],
         reason=data.get("why", ""),
     )
 

@@ -58,6 +58,7 @@ class Poller:
         self._troubles = 0
         self._refused_since: float | None = None
         self._unknown_words: set[str] = set()
+        self._asks_each = False
 
     async def wait(self, deployment_id: str, on_change: Listener) -> Deployment:
         """Returns the deployment once it has ended; every change until then, the end too, goes to `on_change`.
@@ -89,6 +90,7 @@ class Poller:
                 await anyio.sleep_until(started + self._beat())
             else:
                 self._wanted = anyio.Event()
+                self._answered()  # the troubles of those that nobody waits for any more say nothing to the next
 
     def _beat(self) -> float:
         calls = -(-len(self._watches) // BATCH)
@@ -126,14 +128,16 @@ class Poller:
 
     async def _ask_one_by_one(self, ids: Sequence[str], error: RefusedError) -> None:
         """A batch may be refused for one bad id among good ones."""
-        self._warn(f"{error}; asking for each of {len(ids)} deployments by itself")
+        if not self._asks_each:
+            self._asks_each = True
+            self._warn(f"{error}; asking for each of {len(ids)} deployments by itself")
         for watch in [self._watches[each] for each in ids if each in self._watches]:
             watch.misses += 1
             await self._ask(watch)
 
     async def _ask(self, watch: _Watch) -> None:
         try:
-            deployment = await self._codedeploy.deployment(watch.deployment_id)
+            deployment = await self._codedeploy.deployment(watch.deployment_id, patient=False)
         except CredentialsError as error:
             self._credentials_refused(error)
         except RefusedError as error:
@@ -143,6 +147,7 @@ class Poller:
         except CallError as error:
             self._no_answer(error)
         else:
+            self._answered()
             self._saw(watch, deployment)
 
     def _saw(self, watch: _Watch, deployment: Deployment) -> None:
@@ -170,6 +175,7 @@ class Poller:
             self._refused_since = now
             self._warn(f"{error}; trying again for {CREDENTIALS_PATIENCE:.0f} s")
         elif now - self._refused_since >= CREDENTIALS_PATIENCE:
+            self._refused_since = None
             for watch in self._watches.values():
                 watch.error = error
                 watch.done.set()

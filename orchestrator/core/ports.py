@@ -53,7 +53,14 @@ class Journal(Protocol):
         ...
 
     async def flush(self) -> None:
-        """Returns when all that was appended is durable. Raises `StateError` when it can't be."""
+        """Returns when all that was appended is durable, for a step that depends on it. Raises `StateError`."""
+        ...
+
+    async def publish(self) -> None:
+        """Makes durable what has waited long enough for others to see it; called often, also with nothing to do.
+
+        A store that pays for each write (S3) gathers here; another does at once what `flush` does. Raises `StateError`.
+        """
         ...
 
 

@@ -36,3 +36,7 @@ class Recorder:
     async def commit(self) -> None:
         """Raises `StateError` when the journal can't be written: the run must not go on without it."""
         await self._journal.flush()
+
+    async def publish(self) -> None:
+        """Lets others see what was recorded, when it suits the journal; no step depends on it. Raises as `commit`."""
+        await self._journal.publish()

@@ -6,19 +6,22 @@ full pool never keeps others from starting. Who came first is looked at first, b
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 import anyio
 
 from orchestrator.core.model import Concurrency, Target
 
+Layers = tuple[str, ...]
+
 
 @dataclass(eq=False, slots=True)
 class _Waiter:
-    target: Target
+    number: int
+    layers: Layers
     admitted: anyio.Event
 
 
@@ -26,24 +29,39 @@ class Slots:
     def __init__(self, concurrency: Concurrency) -> None:
         self._limits = concurrency
         self._used: Counter[str] = Counter()
-        self._waiting: list[_Waiter] = []
+        self._waiting: dict[Layers, deque[_Waiter]] = {}
+        """By what they need, in the order of their arrival: thousands may wait, and only the first of each is looked
+        at when something is set free."""
+        self._numbers = 0
         self._closed = False
 
     @asynccontextmanager
     async def hold(self, target: Target) -> AsyncIterator[None]:
         """Waits for a place and keeps it for the block."""
-        waiter = _Waiter(target, anyio.Event())
-        self._waiting.append(waiter)
+        self._numbers += 1
+        waiter = _Waiter(self._numbers, self._layers(target), anyio.Event())
+        self._waiting.setdefault(waiter.layers, deque()).append(waiter)
         self._admit()
         try:
             await waiter.admitted.wait()
             yield
         finally:
             if waiter.admitted.is_set():
-                self._used.subtract(self._layers(target))
+                self._used.subtract(waiter.layers)
                 self._admit()
             else:
-                self._waiting.remove(waiter)
+                self._waiting[waiter.layers].remove(waiter)
+
+    @contextmanager
+    def keep(self, target: Target) -> Iterator[None]:
+        """A place for what runs already, as in a resumed run: it counts, whether there is room or not."""
+        layers = self._layers(target)
+        self._used.update(layers)
+        try:
+            yield
+        finally:
+            self._used.subtract(layers)
+            self._admit()
 
     def close(self) -> None:
         """The run starts nothing new: nobody waits for a place any longer, all are let in to find that out."""
@@ -55,15 +73,18 @@ class Slots:
         return next((str(layer) for layer in self._layers(target) if self._is_full(layer)), None)
 
     def _admit(self) -> None:
-        still: list[_Waiter] = []
-        for waiter in self._waiting:
-            layers = self._layers(waiter.target)
-            if any(self._is_full(layer) for layer in layers):
-                still.append(waiter)
-            else:
-                self._used.update(layers)
-                waiter.admitted.set()
-        self._waiting = still
+        while (waiter := self._first_who_fits()) is not None:
+            self._waiting[waiter.layers].popleft()
+            self._used.update(waiter.layers)
+            waiter.admitted.set()
+
+    def _first_who_fits(self) -> _Waiter | None:
+        heads = (
+            queue[0]
+            for layers, queue in self._waiting.items()
+            if queue and not any(self._is_full(layer) for layer in layers)
+        )
+        return min(heads, key=lambda waiter: waiter.number, default=None)
 
     def _is_full(self, layer: str) -> bool:
         limit = None if self._closed else self._limit(layer)
@@ -80,6 +101,6 @@ class Slots:
                 return self._limits.deployments
 
     @staticmethod
-    def _layers(target: Target) -> list[str]:
-        pool = [f"pool {target.pool}"] if target.pool is not None else []
-        return ["deployments", f"region {target.location}", *pool]
+    def _layers(target: Target) -> Layers:
+        pool = (f"pool {target.pool}",) if target.pool is not None else ()
+        return ("deployments", f"region {target.location}", *pool)

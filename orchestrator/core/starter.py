@@ -23,6 +23,9 @@ MAX_LOST = 10
 
 LOOKS_IN_GRACE = 5
 
+NOT_SENT = "NotSent"
+"""The code of a refusal of our own: the intent is closed, since its request never went out."""
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Start:
@@ -56,23 +59,27 @@ class Starter:
         """Returns when no CreateDeployment is without its answer."""
         await self._idle.wait()
 
-    async def start(self, start: Start, open_intent_since: float | None = None) -> str | Verdict | None:
+    async def find(self, start: Start, since: float) -> str | None:
+        """The deployment of an intent that an earlier process left without an answer, if there is one.
+
+        `since`: epoch seconds of the intent. Raises `CallError` when CodeDeploy can't be asked; the intent stays open.
+        """
+        return await self._look_for(start, since)
+
+    async def start(self, start: Start) -> str | Verdict | None:
         """Returns the deployment's id, the verdict where none came to be, or None when the run was closed first.
 
-        `open_intent_since`: epoch seconds of an intent that an earlier process left without an answer; it is looked
-        for before anything is sent. Raises `CallError` when CodeDeploy can't be asked; the intent then stays open.
+        Raises `CallError` when CodeDeploy can't be asked whether a lost answer means a deployment; the intent then
+        stays open.
         """
         found: str | Verdict | None = None
-        if open_intent_since is not None:
-            found = await self._look_for(start, open_intent_since)
         lost = 0
         while found is None:
             if self._control.is_closed:
                 return None
-            await self._intend(start, attempt=lost + 1)
             sent_at = self._recorder.clock()
             try:
-                found = await self._create(start)
+                found = await self._attempt(start, number=lost + 1)
             except AnswerLostError as error:
                 lost += 1
                 found = await self._after_lost_answer(start, sent_at, error, lost)
@@ -83,6 +90,29 @@ class Starter:
         return found
 
     # --- one attempt -------------------------------------------------------------------------------------------------
+
+    async def _attempt(self, start: Start, number: int) -> str | None:
+        """Intent, request and answer. None: the run was closed before anything was sent."""
+        if self._under_way == 0:
+            self._idle = anyio.Event()
+        self._under_way += 1
+        try:
+            await self._intend(start, number)
+            deployment_id = await start.region.codedeploy.create(
+                start.target, start.revision, start.token, unless=self._control.closing
+            )
+        except (RefusedError, CredentialsError) as error:
+            self._refused(start, error.code, error.message)
+            raise
+        finally:
+            self._under_way -= 1
+            if self._under_way == 0:
+                self._idle.set()
+        if deployment_id is None:
+            self._refused(start, NOT_SENT, "nothing new starts any more; the request was not sent")
+            return None
+        await self._started(start, deployment_id, adopted=False)
+        return deployment_id
 
     async def _intend(self, start: Start, attempt: int) -> None:
         step, target = start.step, start.target
@@ -102,22 +132,6 @@ class Starter:
         )
         await self._recorder.commit()
 
-    async def _create(self, start: Start) -> str:
-        if self._under_way == 0:
-            self._idle = anyio.Event()
-        self._under_way += 1
-        try:
-            deployment_id = await start.region.codedeploy.create(start.target, start.revision, start.token)
-        except (RefusedError, CredentialsError) as error:
-            self._refused(start, error)
-            raise
-        finally:
-            self._under_way -= 1
-            if self._under_way == 0:
-                self._idle.set()
-        await self._started(start, deployment_id, adopted=False)
-        return deployment_id
-
     async def _started(self, start: Start, deployment_id: str, *, adopted: bool) -> None:
         self._recorder.record(
             ev.DeploymentStarted(
@@ -128,11 +142,12 @@ class Starter:
                 timeout=start.step.timeout,
             )
         )
-        await self._recorder.commit()
+        # Not `commit`: no step depends on it, for a lost answer is looked for anyway, and S3 gathers such writes.
+        await self._recorder.publish()
 
-    def _refused(self, start: Start, error: CallError) -> None:
+    def _refused(self, start: Start, code: str, message: str) -> None:
         self._recorder.record(
-            ev.DeploymentRefused(target=start.target.id, token=start.token, code=error.code, message=error.message)
+            ev.DeploymentRefused(target=start.target.id, token=start.token, code=code, message=message)
         )
 
     # --- the answer was lost -----------------------------------------------------------------------------------------

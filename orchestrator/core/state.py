@@ -38,6 +38,10 @@ TRANSITIONS: Mapping[TargetState, frozenset[TargetState]] = {
 """From each state to those that may follow it. A resume may bring a target back; that is an event of its own."""
 
 
+REOPENED = frozenset({S.ERRORED, S.CANCELLED})
+"""Ends that a resume changes."""
+
+
 @dataclass(kw_only=True, slots=True)
 class TargetRun:
     """What is known of one target in this run."""
@@ -83,6 +87,13 @@ class TargetRun:
         """A deployment of ours is, or may be, running."""
         return (self.deployment_id is not None and not self.deployment_ended) or self.intent is not None
 
+    @property
+    def running_ids(self) -> tuple[str, ...]:
+        """The deployments, known by their ids, that run as far as we know: ours, or the one that rolls it back."""
+        if self.state is S.ROLLING_BACK and self.rollback_deployment_id is not None:
+            return (self.rollback_deployment_id,)
+        return (self.deployment_id,) if self.deployment_id is not None and not self.deployment_ended else ()
+
 
 @dataclass(kw_only=True, slots=True)
 class RunState:
@@ -92,6 +103,8 @@ class RunState:
     release: str = ""
     environment: str = ""
     manifest: str = ""
+    rehearsal: bool = False
+    """In the embedded sandbox, which goes with its process."""
     targets: dict[str, TargetRun] = field(default_factory=dict)
     started_at: float | None = None
     ended_at: float | None = None
@@ -123,6 +136,11 @@ class RunState:
     @property
     def is_finished(self) -> bool:
         return self.outcome is not Outcome.RUNNING
+
+    @property
+    def is_over(self) -> bool:
+        """Whether a resume would change nothing: a deployment's own end stays what it is, ours and the user's don't."""
+        return self.is_finished and not any(target.state in REOPENED for target in self.targets.values())
 
     # --- one case for each event -------------------------------------------------------------------------------------
 
@@ -161,13 +179,14 @@ class RunState:
     def _start(self, event: ev.RunStarted, record: ev.Record) -> None:
         self.run, self.release, self.environment = record.run, event.release, event.environment
         self.manifest, self.started_at = event.manifest, record.ts
+        self.rehearsal = bool(event.options.get("sandbox"))
         self.targets = {data["id"]: _target_run(data) for data in event.targets}
 
     def _resume(self) -> None:
         self.outcome, self.exit_code, self.ended_at = Outcome.RUNNING, None, None
         self.cancelled = self.detached = self.closed_reason = None
         for target in self.targets.values():
-            if target.state in {S.ERRORED, S.CANCELLED, S.SKIPPED, S.UPLOADING, S.BLOCKED}:
+            if target.state in REOPENED | {S.SKIPPED, S.UPLOADING, S.BLOCKED}:
                 target.state = _state_to_resume(target)
                 target.reason, target.blocked_by, target.ended_at = None, (), None
 
@@ -203,7 +222,7 @@ def _target_run(data: Mapping[str, Any]) -> TargetRun:
     )
 
 
-def _fold_target(target: TargetRun, event: ev.TargetEvent, ts: float) -> None:  # noqa: C901 - a table, too
+def _fold_target(target: TargetRun, event: ev.TargetEvent, ts: float) -> None:  # noqa: C901, PLR0912 - a table, too
     match event:
         case ev.TargetBlocked():
             _to(target, S.BLOCKED)
@@ -216,6 +235,8 @@ def _fold_target(target: TargetRun, event: ev.TargetEvent, ts: float) -> None:  
             target.intended_at, target.started_at = ts, target.started_at or ts
         case ev.DeploymentRefused():
             target.intent = None
+            if target.state is S.STARTING:
+                target.state = S.PENDING
         case ev.DeploymentStarted():
             _to(target, S.RUNNING)
             target.intent = None

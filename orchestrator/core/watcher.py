@@ -16,6 +16,9 @@ from orchestrator.core.region import Region
 from orchestrator.core.schedule import Verdict
 from orchestrator.core.timing import Timing
 
+STOP_PAUSE = 15.0
+"""Seconds between two tries to stop a deployment, as long as there is no answer."""
+
 DIAGNOSIS_PATIENCE = 60.0
 """Seconds that the reason of a failure is asked for; the verdict doesn't depend on it."""
 
@@ -44,12 +47,23 @@ class Watcher:
             return Verdict(TargetState.SUCCEEDED)
         await self._diagnose(step, deployment, region)
         verdict = self._verdict_on(deployment)
-        rollback = await self._find_rollback(step, deployment, region)
+        try:
+            rollback = await self._find_rollback(step, deployment, region)
+        except CallError as error:  # how ours ended stands all the same
+            return Verdict(verdict.state, f"{verdict.reason}; whether CodeDeploy rolls it back is not known: {error}")
         return verdict if rollback is None else await self.follow_rollback(step, rollback, region, verdict)
 
     async def follow_rollback(self, step: Step, rollback_id: str, region: Region, verdict: Verdict) -> Verdict:
-        """Watches the deployment by which CodeDeploy rolls ours back; `verdict` is the one on ours."""
-        rollback = await region.poller.wait(rollback_id, lambda _deployment: None)
+        """Watches the deployment by which CodeDeploy rolls ours back; `verdict` is the one on ours.
+
+        It has as long as ours had, and is never stopped: half a rollback is worse than a slow one.
+        """
+        rollback: Deployment | None = None
+        with anyio.move_on_after(step.timeout):
+            rollback = await region.poller.wait(rollback_id, lambda _deployment: None)
+        if rollback is None:
+            why = f"the rollback {rollback_id} didn't end within {step.timeout:.0f} s and may still be running"
+            return Verdict(TargetState.TIMED_OUT, f"{verdict.reason}; {why}")
         self._recorder.record(
             ev.RollbackEnded(
                 target=step.target.id,
@@ -98,15 +112,19 @@ class Watcher:
             self._stops[deployment_id] = Verdict(TargetState.STOPPED, "stopped on request")
         else:
             self._stops[deployment_id] = Verdict(TargetState.TIMED_OUT, f"timed out after {step.timeout:.0f} s")
-        await self._stop(step, deployment_id, region)
-        await anyio.sleep(self._timing.stop_patience)
+        with anyio.move_on_after(self._timing.stop_patience):
+            while not await self._stop(step, deployment_id, region):  # noqa: ASYNC110 - nobody tells when to try again
+                await anyio.sleep(STOP_PAUSE)
+            await anyio.sleep_forever()
         watching.cancel()
 
-    async def _stop(self, step: Step, deployment_id: str, region: Region) -> None:
+    async def _stop(self, step: Step, deployment_id: str, region: Region) -> bool:
+        """Whether there was an answer, be it a no: it may have ended already. The watch goes on in any case."""
+        answered = True
         try:
             message, accepted = await region.codedeploy.stop(deployment_id), True
-        except CallError as error:  # it has ended already, or can't be reached: the watch goes on in any case
-            message, accepted = str(error), False
+        except CallError as error:
+            message, accepted, answered = str(error), False, isinstance(error, RefusedError)
         self._recorder.record(
             ev.StopRequested(
                 target=step.target.id,
@@ -116,6 +134,7 @@ class Watcher:
                 message=message,
             )
         )
+        return answered
 
     # --- after its end -----------------------------------------------------------------------------------------------
 
@@ -178,7 +197,7 @@ class Watcher:
                 message=deployment.rollback_message or "",
             )
         )
-        await self._recorder.commit()
+        await self._recorder.publish()  # a resume would find it again
         return deployment.rollback_id
 
     def _awaits_rollback(self, deployment: Deployment) -> bool:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 from world import World, target
 
@@ -13,8 +15,10 @@ from orchestrator.core import events as ev
 from orchestrator.core.control import OnCancel
 from orchestrator.core.engine import Engine
 from orchestrator.core.errors import AnswerLostError, CallError, CredentialsError, ExitCode, RefusedError, StateError
+from orchestrator.core.events import record_from_dict
 from orchestrator.core.model import Concurrency, Outcome, Policy
 from orchestrator.core.result import exit_code_of, result_of
+from orchestrator.core.state import RunState
 from orchestrator.core.timing import Timing
 from orchestrator.testing import InstantArtifacts, Script, ScriptedCodeDeploy
 
@@ -197,7 +201,7 @@ def test_a_group_that_somebody_else_keeps_busy(virtual: Virtual, if_active: Any,
     world.codedeploy.scripts["a", "g"] = Script(seconds=200)
 
     async def somebody(engine: Engine) -> None:
-        await anyio.sleep(0)
+        await anyio.lowlevel.checkpoint()
 
     async def story() -> None:
         foreign = world.codedeploy.create("a", "g", creator="autoscaling")
@@ -428,10 +432,6 @@ def test_a_cancel_while_uploading_calls_the_upload_off(virtual: Virtual) -> None
 
 
 def test_the_state_is_the_fold_of_the_journal(virtual: Virtual) -> None:
-    from orchestrator.core.events import record_from_dict
-    from orchestrator.core.state import RunState
-    import json
-
     scripts = {("a", "g"): Script(status="Failed", rollback="Succeeded")}
     targets = [target("a/g"), target("b/g", needs=["a/g"]), target("c/g")]
     world = run(virtual, World(targets, codedeploy=ScriptedCodeDeploy(scripts), policy=Policy(on_failure="continue")))
