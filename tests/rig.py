@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -56,6 +57,20 @@ class Command:
             stderr=subprocess.PIPE,
             text=True,
         )
+
+    def shell(self, script: str, **environment: str) -> Ended:
+        """Runs a line of bash; `$ORCHESTRATOR` is the command, and the first failure in a pipe is the line's."""
+        found = subprocess.run(
+            ["bash", "-c", f"set -o pipefail; {script}"],
+            cwd=self.folder,
+            env={**self._environment(), "ORCHESTRATOR": shlex.join(COMMAND), "PYTHON": sys.executable, **environment},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=DEADLINE,
+            check=False,
+        )
+        return Ended(found.returncode, found.stdout, found.stderr)
 
     def result(self, name: str = "result.json") -> dict[str, Any]:
         found: dict[str, Any] = json.loads((self.folder / name).read_text())

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orchestrator.app.regions import default_region
 from orchestrator.app.sources import Sources, check_sources
 from orchestrator.core.errors import Finding, InvalidInputError
 from orchestrator.core.model import Target
@@ -60,7 +61,7 @@ def validate_releases(
 
 def _region(env: Mapping[str, str]) -> str:
     """A manifest without environments leaves the region to the machine that applies it; any will do to check it."""
-    return env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION") or "us-east-1"
+    return default_region(env) or "us-east-1"
 
 
 def graph_targets(

@@ -15,7 +15,7 @@ def fleet_of(releases: Sequence[Release], *, instances: int) -> FleetSpec:
     return FleetSpec(
         groups=tuple(dict.fromkeys(_group(target, instances) for target in targets)),
         buckets=tuple(_buckets(targets)),
-        configs=tuple(dict.fromkeys(config for target in targets if (config := _config(target)) is not None)),
+        configs=tuple(dict.fromkeys(c for target in targets if (c := _config(target, instances)) is not None)),
     )
 
 
@@ -34,13 +34,15 @@ def _group(target: Target, instances: int) -> GroupSpec:
     )
 
 
-def _config(target: Target) -> ConfigSpec | None:
+def _config(target: Target, instances: int) -> ConfigSpec | None:
     """A configuration of the user's own; what it says is not in the manifest, so one instance at a time."""
     name = target.settings.deployment_config
     if name is None or name in BUILT_IN_CONFIGS or name.startswith("CodeDeployDefault."):
         return None
     location = target.location
-    return ConfigSpec(name=name, region=location.region, account=account_of(location.role_arn), value=1)
+    return ConfigSpec(
+        name=name, region=location.region, account=account_of(location.role_arn), value=max(0, instances - 1)
+    )
 
 
 def _buckets(targets: Iterable[Target]) -> Iterable[BucketSpec]:

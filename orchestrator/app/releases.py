@@ -11,16 +11,17 @@ from typing import Any, TextIO
 
 from orchestrator.app.bundles import Opened, ReleaseArtifacts, digest_all
 from orchestrator.app.planning import build_plan
+from orchestrator.app.regions import default_region
 from orchestrator.app.running import RunOptions, carry_out, open_recorder, start_event
 from orchestrator.app.services import (
     AWS_POLL_INTERVAL,
     SANDBOX_POLL_INTERVAL,
     Services,
-    default_region,
     is_near,
     open_services,
 )
 from orchestrator.app.sources import check_sources
+from orchestrator.app.stand_ins import for_rehearsal, put_stand_ins
 from orchestrator.app.stores import choose_store
 from orchestrator.app.views import ViewOptions, open_views
 from orchestrator.bundle.source import Bundle
@@ -96,6 +97,9 @@ def prepare(options: ReleaseOptions, env: Mapping[str, str]) -> Prepared:
     if unsupported:
         raise InvalidInputError(unsupported)
     bundles, warnings = check_sources(release, targets)
+    if options.sandbox:
+        targets, stood_in = for_rehearsal(release, targets)
+        warnings += stood_in
     return Prepared(
         release=release, targets=targets, policy=release.policy_for(targets), bundles=bundles, warnings=warnings
     )
@@ -125,6 +129,8 @@ async def open_plan(
                 endpoint_environment=endpoint,
             )
         )
+        if options.sandbox:
+            await put_stand_ins(prepared.targets, services.stores)
         opened = await digest_all(prepared.bundles)
         plan = await build_plan(
             prepared.release,
@@ -175,6 +181,7 @@ async def apply(
             on_cancel=options.on_cancel,
         )
         recorder.record(start_event(planned.plan, settings, chosen(options.release)))
+        await recorder.commit()
         await carry_out(
             planned.plan,
             recorder=recorder,

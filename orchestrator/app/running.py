@@ -25,6 +25,7 @@ from orchestrator.core.ports import Artifacts, Journal
 from orchestrator.core.recorder import Recorder
 from orchestrator.core.state import RunState
 from orchestrator.core.timing import Timing
+from orchestrator.sinks.summary import left_running
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,7 +71,10 @@ async def carry_out(
     views: Views,
     options: RunOptions,
 ) -> None:
-    """Runs the engine to its end, with its views, under signals. How it went is in the recorder's state."""
+    """Runs the engine to its end, with its views, under signals. How it went is in the recorder's state.
+
+    An error, such as a journal that can't be written any more, carries a note of the deployments that run on.
+    """
 
     def throttled(region: str, operation: str, rate: float) -> None:
         recorder.record(ApiThrottled(service="codedeploy", operation=operation, region=region, rate=rate))
@@ -87,16 +91,21 @@ async def carry_out(
         concurrency=options.concurrency,
         timing=Timing.for_interval(options.poll_interval),
     )
-    async with anyio.create_task_group() as beside:
-        for task in views.tasks:
-            beside.start_soon(task)
-        with anyio.CancelScope() as everything:
-            obey = partial(obey_signals, stops=options.stops, everything=everything, tell=views.console.say)
-            beside.start_soon(obey, engine, options.on_cancel)
-            if options.leave_after is not None:
-                beside.start_soon(_leave_after, engine, options.leave_after)
-            await engine.run()
-        beside.cancel_scope.cancel()
+    try:
+        async with anyio.create_task_group() as beside:
+            for task in views.tasks:
+                beside.start_soon(task)
+            with anyio.CancelScope() as everything:
+                obey = partial(obey_signals, stops=options.stops, everything=everything, tell=views.console.say)
+                beside.start_soon(obey, engine, options.on_cancel)
+                if options.leave_after is not None:
+                    beside.start_soon(_leave_after, engine, options.leave_after)
+                await engine.run()
+            beside.cancel_scope.cancel()
+    except Exception as error:
+        for line in left_running(recorder.state):
+            error.add_note(line)
+        raise
 
 
 async def _leave_after(engine: Engine, seconds: float) -> None:

@@ -10,7 +10,6 @@ from urllib.parse import urlsplit
 
 from orchestrator.aws import AwsSession, CodeDeployTransport, ObjectStore
 from orchestrator.core.codedeploy import CodeDeploy, Patience
-from orchestrator.core.errors import UsageError
 from orchestrator.core.limiter import Budget
 from orchestrator.core.model import Location
 from orchestrator.core.poller import Poller
@@ -91,17 +90,3 @@ def is_near(env: Mapping[str, str]) -> bool:
     url = env.get("AWS_ENDPOINT_URL_CODEDEPLOY") or env.get("AWS_ENDPOINT_URL") or ""
     host = urlsplit(url).hostname or ""
     return host == "localhost" or host.startswith("127.") or host == "::1"
-
-
-def default_region(env: Mapping[str, str]) -> str | None:
-    """The region of the SDK's own chain: its variables, then the profile's.
-
-    The profile is only read where the variables say nothing, since that needs the SDK.
-    """
-    return env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION") or None
-
-
-def require_region(region: str | None) -> str:
-    if region is None:
-        raise UsageError("no region is set", hint="set AWS_REGION, or give --region")
-    return region

@@ -13,9 +13,11 @@ def completion(ctx: click.Context, shell: str) -> None:
     """Print the completion script of a shell.
 
     \b
-    bash, in ~/.bashrc:   eval "$(orchestrator completion bash)"
-    zsh, in ~/.zshrc:     eval "$(orchestrator completion zsh)"
-    fish:                 orchestrator completion fish > ~/.config/fish/completions/orchestrator.fish
+    bash, in ~/.bashrc; zsh, in ~/.zshrc:
+      eval "$(orchestrator completion bash)"
+      eval "$(orchestrator completion zsh)"
+    fish, once:
+      orchestrator completion fish > ~/.config/fish/completions/orchestrator.fish
     """
     kind = get_completion_class(shell)
     assert kind is not None  # noqa: S101 - the choice above holds only what click knows

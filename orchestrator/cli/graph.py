@@ -21,7 +21,15 @@ from orchestrator.cli.options import (
 @environment_option
 @selection_options
 @variable_option
-@option("--format", "form", type=click.Choice(["mermaid", "dot"]), default="mermaid", show_default=True)
+@option(
+    "--format",
+    "form",
+    of="graph",
+    type=click.Choice(["mermaid", "dot"]),
+    default="mermaid",
+    show_default=True,
+    help="The language of the drawing.",
+)
 def graph(
     manifest: Path,
     environment: str | None,

@@ -9,13 +9,16 @@ from importlib import import_module
 
 import click
 
+from orchestrator.cli.logs import configure_logging
+from orchestrator.cli.process import open_streams, wants_debug
 from orchestrator.cli.terminal import explain
-from orchestrator.core.errors import ExitCode, OrchestratorError
+from orchestrator.core.errors import ExitCode
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "validate": ("validate", "Check a manifest and its bundles, offline."),
     "plan": ("plan", "Show what a run would do; nothing is touched."),
     "apply": ("apply", "Run a release: upload, deploy in dependency order, watch to the end."),
+    "resume": ("resume", "Go on with a run that died, was left running or was interrupted."),
     "status": ("status", "Show a run, live or ended, from its journal."),
     "runs": ("status", "List the runs, newest first."),
     "graph": ("graph", "Draw what depends on what, as mermaid or dot."),
@@ -69,12 +72,14 @@ def cli() -> None:
       orchestrator plan release.yaml -e staging
       orchestrator apply release.yaml -e staging
 
+    \b
     Credentials, regions and endpoints come from the AWS SDK's own chain: AWS_* variables, profiles, roles.
     Every option can be given as a variable, too: --poll-interval as ORCHESTRATOR_POLL_INTERVAL, and so on.
+    ORCHESTRATOR_DEBUG=1 shows the traceback of an error, and what libraries log.
 
     \b
-    Exit codes: 0 all succeeded or unchanged, 2 bad input, 3 failed, 4 failed and rolled back,
-    5 rollback failed, 6 blocked, 7 plan has changes, 8 still running, 130/143 interrupted, 1 internal error.
+    Exit codes: 0 all succeeded or unchanged, 1 internal error, 2 bad input, 3 failed, 4 failed and
+    rolled back, 5 rollback failed, 6 blocked, 7 plan has changes, 8 still running, 130/143 interrupted.
     """
 
 
@@ -82,23 +87,21 @@ def main() -> None:
     """Never returns."""
     # No plugin of pydantic's is ours, and looking for some costs 20 ms at each start.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")
+    open_streams()
+    debug = wants_debug(os.environ)
+    configure_logging(debug=debug)
     try:
-        code = cli.main(standalone_mode=False)
+        code = cli.main(prog_name="orchestrator", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         code = ExitCode.USAGE
-    except click.exceptions.Abort:
-        click.echo("interrupted; nothing was started", err=True)
-        code = ExitCode.SIGINT
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, click.exceptions.Abort):  # click makes the second of the first
         click.echo("interrupted", err=True)
         code = ExitCode.SIGINT
     except BrokenPipeError:
         # Whoever read our output has gone, `head` for one; stdout can't be flushed any more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = ExitCode.INTERNAL
-    except (OrchestratorError, OSError) as error:
-        code = explain(error)
-    except BaseExceptionGroup as group:
-        code = explain(group)
+    except (Exception, BaseExceptionGroup) as error:  # noqa: BLE001 - here, and only here, every error becomes output
+        code = explain(error, debug=debug)
     sys.exit(int(code or 0))

@@ -46,11 +46,29 @@ class Variable(click.ParamType[tuple[str, str]]):
         return name, text
 
 
-def option(*names: str, **attributes: Any) -> Callable[[F], F]:
-    """As `click.option`, with its variable ORCHESTRATOR_<NAME>."""
+class PlainOrJson(click.Choice[str]):
+    """The output of commands that have no live view.
+
+    ORCHESTRATOR_OUTPUT may be set for `apply`, and must not keep `status` from working: `auto` and `live` are plain.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(["plain", "json"])
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        return "plain" if value in {"auto", "live"} else super().convert(value, param, ctx)
+
+
+def option(*names: str, of: str = "", **attributes: Any) -> Callable[[F], F]:
+    """As `click.option`, with its variable ORCHESTRATOR_<NAME>.
+
+    `of`: the command's name, where another command means something else by the same option: it goes into the variable,
+    and the help shows it.
+    """
     long = next(name for name in names if name.startswith("--"))
-    variable = "ORCHESTRATOR_" + long.split("/")[0].removeprefix("--").replace("-", "_").upper()
-    decorate: Callable[[F], F] = click.option(*names, envvar=variable, **attributes)
+    words = [of, *long.split("/")[0].removeprefix("--").split("-")]
+    variable = "_".join(["ORCHESTRATOR", *(word.upper() for word in words if word)])
+    decorate: Callable[[F], F] = click.option(*names, envvar=variable, show_envvar=bool(of), **attributes)
     return decorate
 
 
@@ -68,6 +86,10 @@ def together(*options: Callable[[F], F]) -> Callable[[F], F]:
 manifest_argument = click.argument("manifest", type=click.Path(path_type=Path))
 
 environment_option = option("-e", "--environment", metavar="NAME", help="The environment to release to.")
+
+output_option = option(
+    "--output", type=PlainOrJson(), default="plain", show_default=True, help="For people or for programs."
+)
 
 variable_option = option(
     "--var", "variables", type=Variable(), multiple=True, help="Set a variable of the manifest. Repeatable."

@@ -11,6 +11,7 @@ from orchestrator.cli.options import (
     environment_variables,
     manifest_argument,
     option,
+    output_option,
     selection_options,
     variable_option,
 )
@@ -24,7 +25,7 @@ from orchestrator.core.errors import ExitCode
 @variable_option
 @option("--force", is_flag=True, help="Deploy even what is current.")
 @option("--sandbox", is_flag=True, help="Against the embedded sandbox, where nothing is deployed yet.")
-@option("--output", type=click.Choice(["plain", "json"]), default="plain", show_default=True)
+@output_option
 @option("--detailed-exitcode", is_flag=True, help="Exit with 7 when there is something to deploy.")
 @click.pass_context
 def plan(ctx: click.Context, /, output: str, *, detailed_exitcode: bool, **given: Any) -> None:

@@ -24,7 +24,13 @@ from orchestrator.cli.options import environment_variables, option
     show_default=True,
     help="A directory with appspec.yml, or a ready archive.",
 )
-@option("--format", "form", type=click.Choice(["tgz", "tar", "zip"]), help="Default: what the key ends on, else tgz.")
+@option(
+    "--format",
+    "form",
+    of="push",
+    type=click.Choice(["tgz", "tar", "zip"]),
+    help="Default: what the key ends on, else tgz.",
+)
 @option("--ignore", multiple=True, metavar="PATTERN", help="As in .gitignore. Repeatable.")
 @option("--ignore-hidden-files/--no-ignore-hidden-files", default=False, help="Leave out what begins with a dot.")
 @option("--description", help="Of the revision.")
@@ -46,7 +52,8 @@ def push(
     again. The output is the command that deploys it.
 
     \b
-      orchestrator push --application-name shop --source ./api --s3-location s3://releases/api.tgz
+      orchestrator push --application-name shop --source ./api \\
+        --s3-location 's3://releases/api/${digest}.tgz'
     """
     from orchestrator.cli.run_push import run_push  # noqa: PLC0415 - not for --help
 

@@ -10,8 +10,9 @@ import anyio
 import click
 
 from orchestrator.app.pushing import PushOptions, create_command, open_for_push, parse_location, push
-from orchestrator.app.services import default_region, require_region
+from orchestrator.app.regions import default_region, require_region
 from orchestrator.core.model import BundleFormat
+from orchestrator.sinks.text import short_digests, size
 
 
 def run_push(
@@ -40,6 +41,9 @@ def run_push(
     bundle, warnings = open_for_push(options)
     for warning in warnings:
         click.echo(str(warning), err=True)
-    revision = anyio.run(push, options, bundle, env)
+    pushed = anyio.run(push, options, bundle, env)
+    place = short_digests(f"s3://{pushed.revision.bucket}/{pushed.revision.key}")
+    done = "there already, nothing was uploaded" if pushed.uploaded is None else f"uploaded {size(pushed.uploaded)}"
+    click.echo(f"{place}: {done}", err=True)
     click.echo("To deploy with this revision, run:")
-    click.echo(create_command(application_name, revision))
+    click.echo(create_command(application_name, pushed.revision))

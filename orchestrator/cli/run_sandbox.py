@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import anyio
 import click
 
 from orchestrator.app.offline import sandbox_fleet
+from orchestrator.cli.files import check_writable
 from orchestrator.core.errors import UsageError
 from orchestrator.sandbox.options import Failure, Faults, SandboxOptions
 from orchestrator.sandbox.server import Sandbox, export_lines
@@ -24,6 +26,7 @@ def run_sandbox(
     given: Mapping[str, Any],
 ) -> None:
     """Serves until SIGINT or SIGTERM. `given`: the other options by their names."""
+    check_writable(given["env_file"], "--env-file")
     try:
         options = sandbox_options(given)
         fleet = sandbox_fleet(manifest, environment, variables, env, instances=given["instances"])
@@ -60,7 +63,11 @@ def _failure(text: str) -> Failure:
 
 async def _serve(sandbox: Sandbox, env_file: Path | None) -> None:
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as received:
-        async with sandbox.serve() as endpoint:
+        async with AsyncExitStack() as stack:
+            try:
+                endpoint = await stack.enter_async_context(sandbox.serve())
+            except OSError as error:
+                raise UsageError(error.strerror or str(error), hint="see --host and --port") from None
             lines = export_lines(endpoint)
             if env_file is not None:
                 _write_private(env_file, lines)

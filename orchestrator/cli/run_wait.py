@@ -8,9 +8,9 @@ from typing import Any, TextIO
 
 import anyio
 
-from orchestrator.app.services import default_region, require_region
+from orchestrator.app.regions import default_region, require_region
 from orchestrator.app.waiting import WaitOptions, wait
-from orchestrator.cli.run_release import check_writable, finish, view_options_of
+from orchestrator.cli.run_release import finish, view_options_of
 from orchestrator.core.control import OnCancel
 from orchestrator.core.deployment_ids import parse_ids
 from orchestrator.core.errors import UsageError
@@ -28,7 +28,6 @@ def run_wait(
     """Returns the exit code. `given`: the options by their names."""
     if not ids and stdin.isatty():
         raise UsageError("no deployment ids were given", hint="give them as arguments, or pipe them in")
-    check_writable(given["result"], "--result")
     options = WaitOptions(
         ids=parse_ids("\n".join(ids) if ids else stdin.read()),
         region=require_region(given["region"] or default_region(env)),
@@ -38,4 +37,4 @@ def run_wait(
         leave_after=given["leave_after"],
     )
     state = anyio.run(partial(wait, options, env, stdout=stdout, stderr=stderr))
-    return finish(state, options.views.output, given["result"], stdout)
+    return finish(state, options.views.output, given["result"], stdout=stdout, stderr=stderr)

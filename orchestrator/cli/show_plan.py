@@ -6,12 +6,14 @@ import json
 
 from orchestrator.core.model import describe_revision, revision_to_api
 from orchestrator.core.plan import Plan, Step
+from orchestrator.sinks.text import one_line, plural, short_digests
 
 
 def plan_as_text(plan: Plan) -> str:
     """A line or two for each target, in the order of the run."""
     changes, total = len(plan.changes), len(plan.steps)
-    lines = [f"release {plan.release} to {plan.environment}: {changes} of {total} targets to deploy", ""]
+    title = f"release {one_line(plan.release)} to {plan.environment}"
+    lines = [f"{title}: {changes} of {plural(total, 'target')} to deploy", ""]
     width = max((len(step.target.id) for step in plan.steps), default=0)
     for number, step in enumerate(plan.steps, start=1):
         lines += _step(number, step, width)
@@ -29,11 +31,17 @@ def _step(number: int, step: Step, width: int) -> list[str]:
     place = target.location.region
     lines = [f"{number:>4} {mark} {target.id:<{width}}  {place}  {step.reason}"]
     if step.action == "deploy":
-        lines.append(f"         {describe_revision(step.current)} -> {step.wanted}")
-    waits = [f"needs {name}" for name in target.needs] + [f"after {name}" for name in target.after]
+        lines.append(f"         {_short(describe_revision(step.current))} -> {_short(step.wanted)}")
+    waits = [
+        f"{word} {', '.join(names)}" for word, names in (("needs", target.needs), ("after", target.after)) if names
+    ]
     if waits:
-        lines.append(f"         {', '.join(waits)}")
+        lines.append(f"         {'; '.join(waits)}")
     return lines
+
+
+def _short(revision: str) -> str:
+    return short_digests(one_line(revision))
 
 
 def plan_as_json(plan: Plan) -> str:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 
 from orchestrator.core.events import format_time
+from orchestrator.sinks.text import one_line
 from orchestrator.store.runs import RunSummary
 
 
@@ -13,17 +14,27 @@ def runs_as_text(runs: Sequence[RunSummary]) -> str:
     """A line each, newest first."""
     if not runs:
         return "no runs yet"
-    rows = [(run.run, format_time(run.started_at)[:19] + "Z", how(run), run.environment, run.release) for run in runs]
+    rows = [
+        (
+            run.run,
+            format_time(run.started_at)[:19] + "Z",
+            how(run),
+            run.environment,
+            one_line(run.problem or run.release),
+        )
+        for run in runs
+    ]
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     return "\n".join(
-        "  ".join([*(cell.ljust(width) for cell, width in zip(row[:4], widths, strict=True)), row[4]]) for row in rows
+        "  ".join([*(cell.ljust(width) for cell, width in zip(row[:4], widths, strict=True)), row[4]]).rstrip()
+        for row in rows
     )
 
 
 def how(run: RunSummary) -> str:
-    """How the run stands, in a word or two."""
+    """How the run stands, in a word or two; of an unreadable one, `problem` says why."""
     if run.problem is not None:
-        return f"unreadable: {run.problem}"
+        return "unreadable"
     if run.outcome != "running":
         return str(run.outcome)
     if run.detached:
@@ -44,6 +55,7 @@ def runs_as_json(runs: Sequence[RunSummary]) -> str:
                 "last_at": None if run.last_at is None else format_time(run.last_at),
                 "outcome": str(run.outcome),
                 "state": how(run),
+                "problem": run.problem,
             }
             for run in runs
         ],

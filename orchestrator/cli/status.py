@@ -6,17 +6,22 @@ import json
 
 import click
 
-from orchestrator.cli.options import option, state_option
+from orchestrator.cli.options import output_option, state_option
 
 
 @click.command()
 @click.argument("run", required=False)
 @state_option
-@option("--output", type=click.Choice(["plain", "json"]), default="plain", show_default=True)
+@output_option
 def status(run: str | None, state: str | None, output: str) -> None:
     """Show RUN, live or ended, from its journal; the newest run without RUN.
 
     RUN is a run's id, or an unambiguous beginning of it. With --output json it is the result file.
+
+    \b
+      orchestrator status
+      orchestrator status 20261124-0901
+      orchestrator status --output json | jq -r .outcome
     """
     from orchestrator.app.stores import choose_store, is_alive  # noqa: PLC0415 - not for --help
     from orchestrator.core.result import result_of  # noqa: PLC0415 - as above
@@ -33,9 +38,16 @@ def status(run: str | None, state: str | None, output: str) -> None:
 
 @click.command()
 @state_option
-@option("--output", type=click.Choice(["plain", "json"]), default="plain", show_default=True)
+@output_option
 def runs(state: str | None, output: str) -> None:
-    """List the runs, newest first."""
+    """List the runs, newest first.
+
+    A run that says "died" has no process any more, and nobody has ended it; what it had started may still be running.
+
+    \b
+      orchestrator runs
+      orchestrator runs --output json | jq -r '.[0].state'
+    """
     from orchestrator.app.stores import choose_store  # noqa: PLC0415 - not for --help
     from orchestrator.cli.show_runs import runs_as_json, runs_as_text  # noqa: PLC0415 - as above
 

@@ -2,46 +2,88 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import traceback
 from collections.abc import Iterable
 
 import click
 
+from orchestrator.cli.process import DEBUG
 from orchestrator.core.errors import ExitCode, InvalidInputError, OrchestratorError
 
 
-def explain(error: BaseException) -> ExitCode:
-    """Writes what happened and what to do to stderr; returns the exit code that goes with it."""
-    cause = unwrap(error)
-    if isinstance(cause, InvalidInputError):
-        for finding in cause.findings:
-            click.echo(str(finding), err=True)
-        count = len(cause.findings)
-        click.echo(f"{count} {'error' if count == 1 else 'errors'}; nothing was touched", err=True)
-        return cause.exit_code
-    if isinstance(cause, OrchestratorError):
-        click.echo(f"error: {cause}", err=True)
-        if cause.hint:
-            click.echo(f"hint: {cause.hint}", err=True)
-        _show_notes(cause)
-        return cause.exit_code
-    if isinstance(cause, OSError):
-        click.echo(f"error: {cause}", err=True)
-        _show_notes(cause)
-        return ExitCode.INTERNAL
-    raise error
+def explain(error: BaseException, *, debug: bool = False) -> ExitCode:
+    """Writes what happened and what to do to stderr; returns the exit code that goes with it.
+
+    `debug`: with the traceback.
+    """
+    cause, notes = unwrap(error)
+    if debug:
+        click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
+    code = _explain(cause, debug=debug)
+    for note in notes:
+        if str(cause) not in note:  # the last flush fails for the reason that ended the run
+            click.echo(f"note: {note}", err=True)
+    return code
 
 
-def _show_notes(error: BaseException) -> None:
-    for note in getattr(error, "__notes__", ()):
-        click.echo(f"note: {note}", err=True)
+def _explain(cause: BaseException, *, debug: bool) -> ExitCode:
+    match cause:
+        case InvalidInputError():
+            for finding in cause.findings:
+                click.echo(str(finding), err=True)
+            count = len(cause.findings)
+            click.echo(f"{count} {'error' if count == 1 else 'errors'}; nothing was touched", err=True)
+            return cause.exit_code
+        case OrchestratorError():
+            _error(str(cause), cause.hint)
+            return cause.exit_code
+        case OSError():
+            _error(*_of_system(cause))
+            return ExitCode.INTERNAL
+        case _:
+            what = " ".join(f"{type(cause).__name__}: {cause}".split())
+            click.echo(f"internal error: {what}; please report it", err=True)
+            if not debug:
+                click.echo(f"hint: {DEBUG}=1 shows where it happened", err=True)
+            return ExitCode.INTERNAL
 
 
-def unwrap(error: BaseException) -> BaseException:
-    """The error that a task group wrapped: the first of ours, else the first."""
+def _error(message: str, hint: str | None) -> None:
+    click.echo(f"error: {message}", err=True)
+    if hint:
+        click.echo(f"hint: {hint}", err=True)
+
+
+def _of_system(error: OSError) -> tuple[str, str | None]:
+    """An error of the system as a message and a hint."""
+    if error.errno == errno.ENOENT and error.filename is None and _folder_is_gone():
+        return "the current folder is gone", "change to one that exists"
+    place = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, (str, bytes)) else ""
+    return f"{place}{error.strerror or error}", None
+
+
+def _folder_is_gone() -> bool:
+    try:
+        os.getcwd()  # noqa: PTH109 - Path.cwd() is the same, and nothing of a path is wanted
+    except FileNotFoundError:
+        return True
+    return False
+
+
+def unwrap(error: BaseException) -> tuple[BaseException, list[str]]:
+    """The error that task groups wrapped (the first of ours, else the first), and the notes on the way to it."""
+    notes = _notes(error)
     while isinstance(error, BaseExceptionGroup):
         ours = error.subgroup(OrchestratorError)
         error = (ours or error).exceptions[0]
-    return error
+        notes += [note for note in _notes(error) if note not in notes]
+    return error, notes
+
+
+def _notes(error: BaseException) -> list[str]:
+    return list(getattr(error, "__notes__", ()))
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

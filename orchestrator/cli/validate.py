@@ -34,6 +34,7 @@ def validate(
       orchestrator validate release.yaml -e prod --var sha=4f2a91c
     """
     from orchestrator.app.offline import validate_releases  # noqa: PLC0415 - not for --help
+    from orchestrator.sinks.text import plural  # noqa: PLC0415 - as above
 
     checked = validate_releases(
         manifest,
@@ -49,5 +50,5 @@ def validate(
         click.echo(f"{later}", err=True)
     for release in checked.releases:
         names = {target.application for target in release.targets}
-        count = f"{len(names)} applications, {len(release.targets)} deployment groups"
+        count = f"{plural(len(names), 'application')}, {plural(len(release.targets), 'deployment group')}"
         click.echo(f"{manifest}: {release.environment.name}: {count}: ok")

@@ -11,5 +11,9 @@ from orchestrator import __version__
 
 @click.command()
 def version() -> None:
-    """Print the version."""
+    """Print the version.
+
+    \b
+      orchestrator version
+    """
     click.echo(f"orchestrator {__version__} (Python {platform.python_version()})")

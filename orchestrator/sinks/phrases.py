@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 from orchestrator.core import events as ev
 from orchestrator.core.model import TargetState
 from orchestrator.core.state import RunState, TargetRun
 from orchestrator.sinks.facts import failure_lines, how_long, progress
-from orchestrator.sinks.text import duration, listing, one_line, plural, size
+from orchestrator.sinks.text import duration, listing, one_line, plural, short_digests, size
 from orchestrator.sinks.waiting import why
 
 _URGENT = (
@@ -22,6 +21,9 @@ _URGENT = (
     ev.RollbackStarted,
     ev.RollbackEnded,
 )
+
+_QUIET_ENDS = (TargetState.SKIPPED, TargetState.CANCELLED)
+"""Ends that come by the dozen, and whose reason has been told once."""
 
 _TOLD_ANYWAY = ("Created", "Succeeded", "Failed", "Stopped")
 """Statuses that come with an event of their own."""
@@ -93,7 +95,7 @@ def _of_bundle(event: ev.Event) -> Phrase | None:
             packed = f"packed {plural(event.entries, 'entry', 'entries')}"
             return Phrase(about=event.application, text=f"{packed}, {size(event.bytes)} in {duration(event.seconds)}")
         case ev.BundleUploaded():
-            where = _short(f"s3://{event.bucket}/{event.key}")
+            where = short_digests(one_line(f"s3://{event.bucket}/{event.key}"))
             if event.skipped:
                 return Phrase(about=event.application, text=f"upload skipped, already there: {where}")
             return Phrase(
@@ -103,16 +105,13 @@ def _of_bundle(event: ev.Event) -> Phrase | None:
             return None
 
 
-def _short(url: str) -> str:
-    """Without the most of a digest: the journal has all of it."""
-    return re.sub(r"\b([0-9a-f]{12})[0-9a-f]{20,}\b", r"\1…", one_line(url))
-
-
 def _of_target(event: ev.TargetEvent, target: TargetRun, now: float) -> Phrase | None:
     below: tuple[str, ...] = ()
     match event:
         case ev.TargetBlocked():
             text = f"waits: {one_line(event.reason)}"
+        case ev.DeploymentRefused(code="NotSent"):
+            text = f"CreateDeployment wasn't sent: {one_line(event.message)}"
         case ev.DeploymentRefused():
             text = f"CreateDeployment was refused: {one_line(event.code)}: {one_line(event.message)}"
         case ev.StopRequested():
@@ -161,7 +160,7 @@ def _finished(event: ev.TargetFinished, target: TargetRun, now: float) -> str:
 
 def _is_urgent(event: ev.TargetEvent) -> bool:
     if isinstance(event, ev.TargetFinished):
-        return not event.state.is_good and event.state is not TargetState.SKIPPED
+        return not event.state.is_good and event.state not in _QUIET_ENDS
     return isinstance(event, _URGENT)
 
 

@@ -35,8 +35,10 @@ def summary(
     if state.targets:
         lines += ["", *_table(state, width)]
     lines += _failed(state)
-    lines += _running(state, alive=alive, follow=follow)
-    return [*lines, "", _outcome(state)]
+    left = left_running(state, alive=alive, follow=follow)
+    if left:
+        lines += ["", *left]
+    return [*lines, "", _outcome(state), *_go_on(state, alive=alive)]
 
 
 def _title(state: RunState) -> str:
@@ -118,7 +120,11 @@ def _failure(target: TargetRun) -> list[str]:
 # --- what is left ----------------------------------------------------------------------------------------------------
 
 
-def _running(state: RunState, *, alive: bool, follow: str | None) -> list[str]:
+def left_running(state: RunState, *, alive: bool = False, follow: str | None = "orchestrator wait") -> list[str]:
+    """What runs on at CodeDeploy, as far as is known, and how to follow it; nothing when nothing does.
+
+    The parameters are those of `summary`.
+    """
     live: list[tuple[str, str]] = []
     unanswered: list[str] = []
     for target in state.targets.values():
@@ -131,12 +137,36 @@ def _running(state: RunState, *, alive: bool, follow: str | None) -> list[str]:
     lines: list[str] = []
     if live:
         word = "running" if alive else "left running"
-        lines += ["", f"{word}: " + ", ".join(f"{id_} ({one_line(what)})" for id_, what in live)]
+        lines += [f"{word}: " + ", ".join(f"{id_} ({one_line(what)})" for id_, what in live)]
         if follow is not None and not alive:
-            lines.append(f"follow with: {follow} " + " ".join(id_ for id_, _ in live))
+            lines += _follow(follow, state, [id_ for id_, _ in live])
     if unanswered:
-        lines += ["", "may be running (CodeDeploy did not answer): " + one_line(", ".join(unanswered))]
+        lines += ["may be running (CodeDeploy did not answer): " + one_line(", ".join(unanswered))]
     return lines
+
+
+def _go_on(state: RunState, *, alive: bool) -> list[str]:
+    """How to resume, as the last line, where there is anything to resume."""
+    if alive or not state.manifest or state.rehearsal or state.is_over:
+        return []
+    return [f"resume with: orchestrator resume {one_line(state.run)}"]
+
+
+def _follow(command: str, state: RunState, ids: list[str]) -> list[str]:
+    """A command for each region, which is named only where there is more than one."""
+    regions = {each: target.region for target in state.targets.values() for each in _ids_of(target)}
+    by_region: dict[str, list[str]] = {}
+    for each in ids:
+        by_region.setdefault(regions[each], []).append(each)
+    several = len({target.region for target in state.targets.values()}) > 1
+    return [
+        f"follow with: {command} " + (f"--region {region} " if several and region else "") + " ".join(found)
+        for region, found in by_region.items()
+    ]
+
+
+def _ids_of(target: TargetRun) -> tuple[str, ...]:
+    return tuple(each for each in (target.deployment_id, target.rollback_deployment_id) if each is not None)
 
 
 def _outcome(state: RunState) -> str:

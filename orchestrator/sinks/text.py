@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, tzinfo
@@ -36,6 +37,11 @@ def one_line(text: str, limit: int | None = None) -> str:
 def block(text: str, indent: str) -> list[str]:
     """`clean`, line by line, indented; without empty lines around it."""
     return [f"{indent}{line.rstrip()}" for line in clean(text).strip("\n").split("\n")] if text.strip() else []
+
+
+def short_digests(text: str) -> str:
+    """With the first 12 hex digits of each digest: enough to know it by; the journal and JSON have all of it."""
+    return re.sub(r"(?<![0-9a-f])([0-9a-f]{12})[0-9a-f]{20,}(?![0-9a-f])", r"\1…", text)
 
 
 def duration(seconds: float) -> str:

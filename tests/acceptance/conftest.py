@@ -24,7 +24,7 @@ def command(tmp_path: Path) -> Command:
 
 @pytest.fixture
 def make_rig(tmp_path: Path) -> Iterator[MakeRig]:
-    """`make_rig(groups, faults=…, time_scale=…)`: a sandbox with these `application/group`s and the bucket `releases`."""
+    """`make_rig(groups, faults=…, time_scale=…)`: a sandbox with these `application/group`s and a bucket `releases`."""
     with ExitStack() as stack:
         portal = stack.enter_context(start_blocking_portal())
 

@@ -192,7 +192,7 @@ def test_a_token_that_expires_in_the_middle_says_what_still_runs(make_rig: MakeR
 
 def interrupted(make_rig: MakeRig, mode: str, *signals: signal.Signals) -> tuple[Command, int, str]:
     """A long target and one that needs it, interrupted while the first runs."""
-    rig = make_rig(["long/g", "next/g"], time_scale=3)
+    rig = make_rig(["long/g", "next/g"], time_scale=10)
     run = rig.command
     run.write(github(["long", "next"]).replace("  next:", "  next:\n    needs: [long]"))
     with run.start("apply", "release.yaml", "--on-cancel", mode, "--result", "result.json") as process:

@@ -421,11 +421,12 @@ def test_what_was_left_running_is_named_with_the_way_on() -> None:
         ev.RunDetached(reason="SIGTERM", running=(d("db/primary"),)),
     )
     lines = summary(story.state)
-    assert lines[-4:] == [
+    assert lines[-5:] == [
         "left running: d-DBPRIMARY (db/primary)",
         "follow with: orchestrator wait d-DBPRIMARY",
         "",
         "outcome: running (1 running, 2 pending) in 0.0s; SIGTERM",
+        "resume with: orchestrator resume run-1",
     ]
     assert not any("follow" in line for line in summary(story.state, follow=None))
     assert "running: d-DBPRIMARY (db/primary)" in summary(story.state, alive=True)

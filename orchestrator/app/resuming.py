@@ -1,0 +1,217 @@
+"""`resume`: goes on with a run that died, was left or was interrupted, from its journal, on any machine."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TextIO
+
+from orchestrator import __version__
+from orchestrator.app.bundles import Opened, ReleaseArtifacts, digest_all
+from orchestrator.app.releases import ReleaseOptions, prepare
+from orchestrator.app.running import RunOptions, carry_out
+from orchestrator.app.services import AWS_POLL_INTERVAL, SANDBOX_POLL_INTERVAL, is_near, open_services
+from orchestrator.app.stores import choose_store
+from orchestrator.app.views import ViewOptions, open_views
+from orchestrator.bundle.source import Bundle
+from orchestrator.core.control import OnCancel
+from orchestrator.core.errors import StateError, UsageError
+from orchestrator.core.events import Record, RunResumed, RunStarted
+from orchestrator.core.model import BundleSource, Concurrency, Policy, Target, TargetState, revision_from_api
+from orchestrator.core.plan import Plan, Step, order, step_from_dict, target_to_dict
+from orchestrator.core.ports import Artifact, Artifacts
+from orchestrator.core.recorder import Recorder
+from orchestrator.core.state import REOPENED, RunState
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ResumeOptions:
+    run: str | None
+    """None: the newest."""
+    views: ViewOptions
+    state: str | None = None
+    poll_interval: float | None = None
+    """Seconds; None: what suits AWS or the sandbox."""
+    on_cancel: OnCancel = OnCancel.WAIT
+    leave_after: float | None = None
+    """Seconds."""
+    accept_manifest: bool = False
+    """Go on with a changed manifest for what hasn't been started."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Resumed:
+    state: RunState
+    was_over: bool
+    """Nothing was left to do."""
+
+
+async def resume(options: ResumeOptions, env: Mapping[str, str], *, stdout: TextIO, stderr: TextIO) -> Resumed:
+    """Reconciles what the journal left open, and runs the rest. Raises `UsageError` when that can't be."""
+    store = choose_store(options.state)
+    run = store.resolve(options.run)
+    before = store.load_state(run)
+    if before.is_over:
+        return Resumed(state=before, was_over=True)
+    async with AsyncExitStack() as stack:
+        views = await stack.enter_async_context(open_views(options.views, stdout=stdout, stderr=stderr))
+        journal = await stack.enter_async_context(store.open_journal(run, new=False))
+        # Read again under the journal's lock: another process may have gone on with the run a moment ago.
+        state = store.load_state(run)
+        started = started_of(store.read_journal(run).records, run)
+        plan, bundles = _plan_again(started, state, options, env)
+        opened = await digest_all(bundles)
+        if not options.accept_manifest:
+            _check_digests(plan, state, opened)
+        near = is_near(env)
+        locations = [step.target.location for step in plan.steps]
+        services = await stack.enter_async_context(open_services(locations, near=near, observer=views.observer))
+        recorder = Recorder(run=run, state=state, journal=journal, sinks=views.sinks, clock=time.time)
+        recorder.record(RunResumed(version=__version__, host=socket.gethostname(), pid=os.getpid()))
+        await carry_out(
+            plan,
+            recorder=recorder,
+            services=services,
+            artifacts=ResumedArtifacts(state, ReleaseArtifacts(opened, services.stores, record=recorder.record)),
+            views=views,
+            options=RunOptions(
+                poll_interval=options.poll_interval or (SANDBOX_POLL_INTERVAL if near else AWS_POLL_INTERVAL),
+                policy=Policy(**started.policy),
+                concurrency=Concurrency(**started.concurrency),
+                on_cancel=options.on_cancel,
+                leave_after=options.leave_after,
+            ),
+        )
+        return Resumed(state=recorder.state, was_over=False)
+
+
+def started_of(records: Sequence[Record], run: str) -> RunStarted:
+    """The run's first event. Raises `StateError` when the journal has none, `UsageError` for an embedded sandbox."""
+    first = records[0].event if records else None
+    if not isinstance(first, RunStarted):
+        raise StateError(f"the journal of run {run} doesn't begin with run_started", hint="nothing was started by it")
+    if first.options.get("sandbox"):
+        raise UsageError(
+            f"run {run} was a rehearsal in the embedded sandbox, which went with its process",
+            hint="start it again with `orchestrator apply --sandbox`",
+        )
+    return first
+
+
+class ResumedArtifacts:
+    """What was uploaded and pinned before isn't made again."""
+
+    def __init__(self, state: RunState, otherwise: Artifacts) -> None:
+        self._state = state
+        self._otherwise = otherwise
+
+    async def prepare(self, targets: Sequence[Target]) -> Artifact:
+        for target in targets:
+            known = self._state.targets[target.id]
+            revision = revision_from_api(known.revision)
+            if revision is not None:
+                return Artifact(revision=revision, digest=known.digest)
+        return await self._otherwise.prepare(targets)
+
+
+# --- the plan, as it was or as it may be now -------------------------------------------------------------------------
+
+
+def _plan_again(
+    started: RunStarted, state: RunState, options: ResumeOptions, env: Mapping[str, str]
+) -> tuple[Plan, Mapping[BundleSource, Bundle]]:
+    """The recorded plan; its sources are found by the manifest as it lies here, which must say the same."""
+    steps = [step_from_dict(data) for data in started.targets]
+    untouched = {step.target.id for step in steps if _is_untouched(state, step.target.id)}
+    needs_bundle = any(
+        isinstance(step.target.source, BundleSource) and step.action == "deploy"
+        for step in steps
+        if step.target.id in untouched and state.targets[step.target.id].revision is None
+    )
+    bundles: Mapping[BundleSource, Bundle] = {}
+    if Path(started.manifest).exists():
+        steps, bundles = _merge(started, steps, untouched, options, env)
+    elif needs_bundle:
+        raise UsageError(
+            f"bundles have to be made, and the manifest {started.manifest} isn't here",
+            hint="resume in a checkout of it, in the same folder as the run was started in",
+        )
+    plan = Plan(
+        release=started.release,
+        environment=started.environment,
+        manifest=started.manifest,
+        manifest_digest=started.manifest_digest,
+        steps=tuple(steps),
+    )
+    return plan, bundles
+
+
+def _is_untouched(state: RunState, target: str) -> bool:
+    """Nothing was started for it, and it may still be."""
+    known = state.targets[target]
+    is_open = not known.state.is_final or known.state in REOPENED or known.state is TargetState.SKIPPED
+    return is_open and known.deployment_id is None and known.intent is None
+
+
+def _merge(
+    started: RunStarted, steps: Sequence[Step], untouched: set[str], options: ResumeOptions, env: Mapping[str, str]
+) -> tuple[list[Step], Mapping[BundleSource, Bundle]]:
+    chosen = dict(started.options) or {"variables": {}}
+    prepared = prepare(
+        ReleaseOptions(
+            manifest=Path(started.manifest),
+            environment=None if started.environment == "default" else started.environment,
+            **chosen,
+        ),
+        env,
+    )
+    now = {target.id: target for target in prepared.targets}
+    differences = [line for step in steps if step.target.id in untouched for line in _differences(step.target, now)]
+    if differences and not options.accept_manifest:
+        raise UsageError(
+            f"{started.manifest} has changed since the run began:\n  " + "\n  ".join(differences),
+            hint="go back to it as it was, or give --accept-manifest to go on with it as it is for what hasn't started",
+        )
+    merged = [_with_target(step, now[step.target.id]) if step.target.id in now else step for step in steps]
+    kept = {step.target.id: step for step in merged}
+    ordered = [kept[target.id] for target in order([step.target for step in merged])]
+    return ordered, prepared.bundles
+
+
+def _with_target(step: Step, target: Target) -> Step:
+    """The target as the manifest says now; the sources are where they lie on this machine."""
+    same = _comparable(step.target) == _comparable(target)
+    return replace(step, target=target, digest=step.digest if same else None)
+
+
+def _differences(target: Target, now: Mapping[str, Target]) -> list[str]:
+    if target.id not in now:
+        return [f"{target.id}: is no longer in it"]
+    old, new = _comparable(target), _comparable(now[target.id])
+    return [f"{target.id}: {name}: {old[name]!r} -> {new[name]!r}" for name in old if old[name] != new[name]]
+
+
+def _comparable(target: Target) -> dict[str, Any]:
+    """Without what may differ from machine to machine: where the checkout lies."""
+    data = target_to_dict(target)
+    source = {name: value for name, value in data["source"].items() if name != "path"}
+    return {**data, "source": source}
+
+
+def _check_digests(plan: Plan, state: RunState, opened: Mapping[BundleSource, Opened]) -> None:
+    """What was planned is what is deployed: a source that has changed meanwhile is another release."""
+    for step in plan.steps:
+        source, known = step.target.source, state.targets[step.target.id]
+        if not isinstance(source, BundleSource) or known.revision is not None or step.action == "unchanged":
+            continue
+        found = opened[source].digest.value
+        if step.digest is not None and found != step.digest:
+            raise UsageError(
+                f"{step.target.id}: the bundle has changed since the run began: {step.digest[:19]}… -> {found[:19]}…",
+                hint="check out what the run began with, or give --accept-manifest to deploy it as it is now",
+            )
