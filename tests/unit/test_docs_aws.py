@@ -1,0 +1,118 @@
+"""The policy in docs/aws.md allows what the code calls, and nothing that nobody needs."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pages
+from botocore.loaders import Loader
+
+CODE = pages.ROOT / "orchestrator"
+CALLERS = ("core", "app", "aws")
+"""The packages whose calls reach AWS."""
+
+NEEDED_BY_CREATE = {"codedeploy:GetDeploymentConfig", "codedeploy:GetApplicationRevision"}
+"""CodeDeploy asks for them by itself when CreateDeployment is called."""
+
+S3_ACTIONS: Mapping[str, set[str]] = {
+    "AbortMultipartUpload": {"s3:AbortMultipartUpload"},
+    "CompleteMultipartUpload": {"s3:PutObject"},
+    "CreateMultipartUpload": {"s3:PutObject"},
+    "GetObject": {"s3:GetObject", "s3:GetObjectVersion"},
+    "HeadObject": {"s3:GetObject", "s3:GetObjectVersion", "s3:ListBucket"},
+    "ListMultipartUploads": {"s3:ListBucketMultipartUploads"},
+    "ListParts": {"s3:ListMultipartUploadParts"},
+    "PutObject": {"s3:PutObject"},
+    "UploadPart": {"s3:PutObject"},
+}
+"""The actions behind S3's operations, which are not called as the operations are."""
+
+FREE = {"GetCallerIdentity"}
+"""Needs no permission."""
+
+NOT_WIRED_YET = {"blobs"}
+"""Modules of aws/ that no command uses: nobody needs their permissions."""
+
+
+def operations(service: str) -> set[str]:
+    """All that the service has, by botocore's model."""
+    model: dict[str, Any] = Loader().load_service_model(service, "service-2")
+    return set(model["operations"])
+
+
+def called(service: str) -> set[str]:
+    """The operations of a service whose names stand in the code."""
+    return operations(service) & set(_strings())
+
+
+def _strings() -> Iterator[str]:
+    for package in CALLERS:
+        for path in sorted((CODE / package).glob("*.py")):
+            if package != "aws" or path.stem not in NOT_WIRED_YET:
+                yield from _strings_of(path)
+
+
+def _strings_of(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+
+
+def statements() -> list[dict[str, Any]]:
+    policies = [json.loads(block) for block in pages.blocks(pages.page("aws"), "json")]
+    return [statement for policy in policies for statement in policy["Statement"]]
+
+
+def allowed() -> set[str]:
+    found: set[str] = set()
+    for statement in statements():
+        action = statement["Action"]
+        found |= {action} if isinstance(action, str) else set(action)
+    return found
+
+
+def needed() -> set[str]:
+    codedeploy = {f"codedeploy:{name}" for name in called("codedeploy")}
+    s3 = {action for name in called("s3") for action in S3_ACTIONS[name]}
+    return codedeploy | NEEDED_BY_CREATE | s3 | {"sts:AssumeRole"}
+
+
+def test_the_policy_is_what_the_code_needs() -> None:
+    assert allowed() == needed()
+
+
+def test_the_code_was_understood() -> None:
+    """So that a change of how calls are made doesn't make the test above pass for nothing."""
+    assert {"CreateDeployment", "StopDeployment", "ListDeploymentTargets"} <= called("codedeploy")
+    assert {"PutObject", "UploadPart", "HeadObject"} <= called("s3")
+    assert called("sts") <= FREE | {"AssumeRole"}
+
+
+def test_what_is_not_wired_yet_is_used_nowhere() -> None:
+    """When it is: take it out of NOT_WIRED_YET, and its permissions into the policy."""
+    imported = "|".join(sorted(NOT_WIRED_YET))
+    for path in CODE.rglob("*.py"):
+        if path.parent.name == "aws" and path.stem in NOT_WIRED_YET:
+            continue
+        assert not re.search(rf"orchestrator\.aws(\.| import .*)({imported})\b", path.read_text(encoding="utf-8")), path
+
+
+def test_every_action_is_explained() -> None:
+    cells = [row[0] for row in pages.rows(pages.section(pages.page("aws"), "The policy"))]
+    assert {code for cell in cells for code in pages.codes(cell)} == allowed()
+
+
+def test_actions_without_resources_stand_alone() -> None:
+    """IAM refuses nothing here, it just never allows: these two know no resources."""
+    for statement in statements():
+        if "codedeploy:ListDeploymentTargets" in statement["Action"]:
+            assert statement["Resource"] == "*"
+            assert set(statement["Action"]) == {
+                "codedeploy:BatchGetDeploymentTargets",
+                "codedeploy:ListDeploymentTargets",
+            }

@@ -1,0 +1,183 @@
+"""docs/manifest.md says what the manifest's models say; the manifests in all pages are valid."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pages
+import pytest
+import yaml
+
+from orchestrator.manifest import load, schema, validate_all
+
+SETTINGS = "Settings of targets"
+MEASURED = {"type", "interval", "successes", "failures", "timeout"}
+SECTIONS: Mapping[str, str] = {
+    "Alarms": "Alarms",
+    "Application": "Applications",
+    "ApprovalGate": "Type `approval`",
+    "CloudWatchAlarmGate": "Type `cloudwatch_alarm`",
+    "CommandGate": "Type `command`",
+    "ConcurrencySettings": "Concurrency",
+    "Environment": "Environments",
+    "Freeze": "Freeze windows",
+    "GateUse": "Gates of a target",
+    "GitHub": "GitHub",
+    "Hook": "Hook command",
+    "HookUse": "Hooks of a target",
+    "HttpGate": "Type `http`",
+    "PolicySettings": "Policy",
+    "PrometheusGate": "Type `prometheus`",
+    "Revision": "Revision",
+    "S3Object": "S3",
+    "Settings": SETTINGS,
+    "TagFilter": "Tag filter",
+    "TargetInstances": "Target instances",
+}
+"""From the models to the sections that describe them."""
+
+EVERYTHING_REFUSED = """
+version: 1
+state: s3://bucket/prefix
+policy: {rollback: release}
+environments:
+  a: {region: eu-west-1}
+  b: {region: eu-west-1, promote_from: a, soak: 1h, freeze: [{rrule: FREQ=DAILY, start: "01:00", end: "02:00"}]}
+gates: {ok: {type: http, url: "http://localhost/"}}
+applications:
+  x:
+    revision: {appspec: appspec.yaml}
+    gates: {before: [ok]}
+    hooks: {after: [{command: ["true"]}]}
+    bake: 1m
+    wait_for: ready
+    on_ready: continue
+    deployment_groups: [g]
+"""
+
+
+@pytest.fixture(scope="module")
+def models() -> dict[str, dict[str, Any]]:
+    made = schema()
+    definitions: dict[str, dict[str, Any]] = made["$defs"]
+    return definitions | {"Manifest": made}
+
+
+@pytest.fixture(scope="module")
+def text() -> str:
+    return pages.page("manifest")
+
+
+def described(text: str, heading: str) -> list[str]:
+    """The keys in the tables of a section, without those of the sections below it."""
+    own = re.split(r"^#", pages.section(text, heading), maxsplit=1, flags=re.MULTILINE)[0]
+    return pages.keys(own)
+
+
+def test_every_model_has_a_section(models: dict[str, dict[str, Any]]) -> None:
+    assert set(models) == {*SECTIONS, "Manifest"}
+
+
+def test_every_key_is_in_the_table_of_its_model_and_no_other(models: dict[str, dict[str, Any]], text: str) -> None:
+    assert described(text, "The top level") == list(models["Manifest"]["properties"])
+    assert set(described(text, "Gates")) == MEASURED
+    inherited = set(models["Settings"]["properties"])
+    for name, heading in SECTIONS.items():
+        keys = set(models[name]["properties"])
+        if name == "Application":
+            keys -= inherited
+        if name.endswith("Gate"):
+            keys -= MEASURED
+        assert set(described(text, heading)) == keys, heading
+
+
+def test_what_is_required_and_what_holds_by_default_is_said(models: dict[str, dict[str, Any]], text: str) -> None:
+    for name, heading in {**SECTIONS, "Manifest": "The top level"}.items():
+        tables = pages.section(text, heading)
+        rows = {pages.codes(row[0])[0]: row for row in pages.rows(tables) if pages.codes(row[0])}
+        for key, details in models[name]["properties"].items():
+            if key not in rows:
+                continue  # a setting that an application shares, or what all gates have
+            default = details.get("default")
+            if key in models[name].get("required", ()):
+                assert rows[key][2].startswith("required"), f"{heading}: {key}"
+            elif isinstance(default, bool):
+                assert rows[key][2] == f"`{str(default).lower()}`", f"{heading}: {key}"
+            elif isinstance(default, int | str):
+                assert rows[key][2] == f"`{default}`", f"{heading}: {key}"
+
+
+def test_what_is_sent_has_the_names_of_the_api(text: str) -> None:
+    """Every parameter of CreateDeployment can be reached by a key."""
+    sent = " ".join(row[4] for row in pages.rows(text) if len(row) == 5)
+    names = {
+        "applicationName",
+        "deploymentGroupName",
+        "revision",
+        "deploymentConfigName",
+        "description",
+        "ignoreApplicationStopFailures",
+        "targetInstances",
+        "autoRollbackConfiguration",
+        "updateOutdatedInstancesOnly",
+        "fileExistsBehavior",
+        "overrideAlarmConfiguration",
+    }
+    assert not {name for name in names if f"`{name}" not in sent}
+
+
+def test_what_is_refused_is_listed_and_nothing_else(text: str, tmp_path: Path) -> None:
+    manifest = tmp_path / "release.yaml"
+    manifest.write_text(EVERYTHING_REFUSED)
+    (tmp_path / "appspec.yaml").write_text("version: 0.0\n")
+    release = load(manifest, environment="b", env={})
+    refused = {finding.place.rpartition(".")[2] for finding in release.unsupported(release.targets)}
+    listed = described(text, "Read, but refused for now")
+    assert {key.rpartition(".")[2] for key in listed} == refused
+    assert len(listed) == len(refused)
+
+
+def whole_manifests() -> list[tuple[str, str]]:
+    """Page and block: those that begin as a manifest does, comments aside."""
+    found = []
+    for path in pages.all_pages():
+        for block in pages.blocks(path.read_text(encoding="utf-8"), "yaml"):
+            lines = [line for line in block.splitlines() if line and not line.startswith("#")]
+            if lines and lines[0].startswith("version:"):
+                found.append((str(path.relative_to(pages.ROOT)), block))
+    return found
+
+
+@pytest.mark.parametrize(("where", "block"), whole_manifests())
+def test_the_manifests_in_the_pages_are_valid(where: str, block: str, tmp_path: Path) -> None:
+    (tmp_path / "release.yaml").write_text(block)
+    _write_what_it_names(block, tmp_path)
+    env = dict.fromkeys(re.findall(r"\$\{env\.(\w+)\}", block), "x")
+    assert validate_all(tmp_path / "release.yaml", env=env, git=lambda _folder: _Git(), default_region="eu-west-1")
+
+
+def test_there_are_manifests_to_check() -> None:
+    assert "docs/manifest.md" in {where for where, _ in whole_manifests()}
+
+
+def _write_what_it_names(block: str, folder: Path) -> None:
+    """Includes and AppSpecs are read when a manifest is loaded."""
+    data = yaml.safe_load(block)
+    for name in data.get("include", ()):
+        (folder / name).write_text("applications: {}\n")
+    for application in data["applications"].values():
+        if (appspec := application["revision"].get("appspec")) is not None:
+            path = folder / appspec
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("version: 0.0\n")
+
+
+class _Git:
+    def sha(self) -> str:
+        return "0" * 40
+
+    def branch(self) -> str:
+        return "main"
