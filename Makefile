@@ -15,8 +15,9 @@ demo: $(VENV)/.runtime ## Release configs/shop to the embedded sandbox
 	$(BIN)/orchestrator apply configs/shop/release.yaml --environment staging --sandbox
 
 test: lint $(AWSCLI)/.installed ## Everything that must hold: lint, types, imports, tests
-	ORCHESTRATOR_TEST_AWS=$(CURDIR)/$(AWSCLI)/bin/aws $(BIN)/coverage run -m pytest
-	$(BIN)/coverage report --skip-covered --skip-empty --fail-under=85
+	$(BIN)/coverage run -m pytest tests/unit tests/contract tests/simulation
+	$(BIN)/coverage report --skip-covered --skip-empty --fail-under=80
+	ORCHESTRATOR_TEST_AWS=$(CURDIR)/$(AWSCLI)/bin/aws $(BIN)/pytest --numprocesses 4 tests/acceptance
 
 unit: $(VENV)/.installed ## The quick tests only
 	$(BIN)/pytest tests/unit

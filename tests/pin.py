@@ -33,7 +33,9 @@ def main() -> None:
     dev = sorted(line for name, line in versions.items() if name not in TOOLS)
     again = "`make constraints` writes this file anew."
     (FOLDER / "runtime.txt").write_text(f"# Exact versions of what runs; {again}\n" + "\n".join(runtime) + "\n")
-    (FOLDER / "dev.txt").write_text(f"# Exact versions of what runs, tests and checks; {again}\n" + "\n".join(dev) + "\n")
+    (FOLDER / "dev.txt").write_text(
+        f"# Exact versions of what runs, tests and checks; {again}\n" + "\n".join(dev) + "\n"
+    )
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import anyio
 import anyio.to_thread
 
 from orchestrator.core.events import Record
+from orchestrator.core.runs import JournalContents
 from orchestrator.store.faults import cannot
 
 
@@ -22,11 +23,12 @@ class JournalFile:
     waiter is cancelled, lines keep their order and none is written twice.
     """
 
-    def __init__(self, descriptor: int, path: Path, *, size: int) -> None:
-        """`size`: bytes of the file that are sound; the descriptor is opened for appending."""
+    def __init__(self, descriptor: int, path: Path, found: JournalContents) -> None:
+        """`found`: what stands in the file; the descriptor is opened for appending behind it."""
+        self.found = found
         self._descriptor = descriptor
         self._path = path
-        self._size = size
+        self._size = found.sound_bytes
         self._buffer: deque[bytes] = deque()  # its append and popleft are atomic: the loop and a worker share it
         self._appended = 0
         self._durable = 0
@@ -49,6 +51,10 @@ class JournalFile:
                 await self._writing.wait()
             else:
                 await self._lead()
+
+    async def publish(self) -> None:
+        """An fsync costs little: the same as `flush`."""
+        await self.flush()
 
     async def _lead(self) -> None:
         finished = self._writing = anyio.Event()

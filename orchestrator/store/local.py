@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
 import os
-import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
@@ -14,16 +12,16 @@ import anyio.to_thread
 
 from orchestrator.core.errors import StateError, UsageError
 from orchestrator.core.state import RunState
+from orchestrator.store.closing import flushed_at_the_end
 from orchestrator.store.faults import cannot
+from orchestrator.store.finding import RUN_ID, check_run_id, named, newest, suggest
 from orchestrator.store.journal import JournalFile
 from orchestrator.store.reading import JournalContents, fold, parse_journal
 from orchestrator.store.runs import JOURNAL, WRITER, RunSummary, summarise
+from orchestrator.store.syncing import sync_folder
 from orchestrator.store.writer import lock
 
 DEFAULT_ROOT = Path(".orchestrator")
-
-_RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-_SHOWN = 5
 
 
 class LocalStore:
@@ -31,6 +29,10 @@ class LocalStore:
 
     def __init__(self, root: Path = DEFAULT_ROOT) -> None:
         self.root = root
+
+    @property
+    def where(self) -> str:
+        return str(self.root)
 
     # --- writing -----------------------------------------------------------------------------------------------------
 
@@ -44,15 +46,11 @@ class LocalStore:
         """
         folder = self._folder(run)
         opening = _create if new else _reopen
-        descriptor, size = await anyio.to_thread.run_sync(opening, folder)
+        descriptor, found = await anyio.to_thread.run_sync(opening, folder)
         try:
-            journal = JournalFile(descriptor, folder / JOURNAL, size=size)
-            try:
+            journal = JournalFile(descriptor, folder / JOURNAL, found)
+            async with flushed_at_the_end(journal):
                 yield journal
-            except BaseException as error:
-                await _last_flush(journal, failed=error)
-                raise
-            await _last_flush(journal, failed=None)
         finally:
             _leave(descriptor, folder / WRITER)
 
@@ -68,19 +66,7 @@ class LocalStore:
 
         Raises `UsageError` when that is no run, or more than one.
         """
-        if run is None:
-            return self._newest()
-        names = self._names()
-        if run in names:
-            return run
-        matches = [name for name in names if name.startswith(run)] if run else []
-        if len(matches) == 1:
-            return matches[0]
-        if matches:
-            raise UsageError(
-                f"{run!r} is the beginning of {len(matches)} runs: {_some(matches)}", hint="write more of it"
-            )
-        raise UsageError(f"no run {run!r} in {self.root}", hint=_suggest(run, names))
+        return newest(self.runs(), self.where) if run is None else named(run, self._names(), self.where)
 
     def read_journal(self, run: str) -> JournalContents:
         """The records of the run with this id. Raises `UsageError` when there is none, `StateError` when damaged."""
@@ -88,7 +74,7 @@ class LocalStore:
         try:
             return parse_journal(path.read_bytes(), path)
         except FileNotFoundError:
-            raise UsageError(f"no run {run!r} in {self.root}", hint=_suggest(run, self._names())) from None
+            raise UsageError(f"no run {run!r} in {self.root}", hint=suggest(run, self._names())) from None
         except OSError as error:
             raise cannot("read", path, error) from error
 
@@ -96,49 +82,40 @@ class LocalStore:
         """The state of the run with this id; empty when nothing was recorded. Raises as `read_journal` does."""
         return fold(self.read_journal(run).records, self._folder(run) / JOURNAL)
 
+    # The port's names for the same, off the event loop.
+
+    async def list_runs(self) -> list[RunSummary]:
+        return await anyio.to_thread.run_sync(self.runs)
+
+    async def find_run(self, run: str | None) -> str:
+        return await anyio.to_thread.run_sync(self.resolve, run)
+
+    async def read_run(self, run: str) -> JournalContents:
+        return await anyio.to_thread.run_sync(self.read_journal, run)
+
+    async def load_run(self, run: str) -> RunState:
+        return await anyio.to_thread.run_sync(self.load_state, run)
+
     def _folder(self, run: str) -> Path:
-        if not _RUN_ID.fullmatch(run):
-            raise UsageError(f"{run!r} is no run id", hint="letters, digits and . _ - make one; see: orchestrator runs")
+        check_run_id(run)
         return self.root / "runs" / run
 
     def _names(self) -> list[str]:
         runs = self.root / "runs"
         try:
             with os.scandir(runs) as entries:
-                return sorted(entry.name for entry in entries if _RUN_ID.fullmatch(entry.name) and entry.is_dir())
+                return sorted(entry.name for entry in entries if RUN_ID.fullmatch(entry.name) and entry.is_dir())
         except FileNotFoundError:
             return []
         except OSError as error:
             raise cannot("read", runs, error) from error
 
-    def _newest(self) -> str:
-        runs = self.runs()
-        newest = next((run for run in runs if run.problem is None), None)
-        if newest is not None:
-            return newest.run
-        if runs:
-            message = f"none of the {len(runs)} runs in {self.root} can be read; {runs[0].run}: {runs[0].problem}"
-            raise StateError(message, hint="see: orchestrator runs")
-        raise UsageError(f"there are no runs in {self.root}", hint="start one with: orchestrator apply MANIFEST")
-
-
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[-_SHOWN:]) + more
-
-
-def _suggest(run: str, names: list[str]) -> str:
-    close_names = difflib.get_close_matches(run, names, n=3)
-    if close_names:
-        return f"did you mean {' or '.join(close_names)}?"
-    return f"there are: {_some(names)}" if names else "there are no runs here; is this the right folder (--state)?"
-
 
 # --- opening and closing ---------------------------------------------------------------------------------------------
 
 
-def _create(folder: Path) -> tuple[int, int]:
-    """A new journal's descriptor and size; in a worker thread."""
+def _create(folder: Path) -> tuple[int, JournalContents]:
+    """A new journal's descriptor; in a worker thread."""
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         folder.mkdir()
@@ -152,22 +129,22 @@ def _create(folder: Path) -> tuple[int, int]:
         with _opened(folder, os.O_CREAT | os.O_EXCL) as descriptor:
             # A file survives a crash only once the entry in its folder does, and so on upwards.
             for parent in (folder, folder.parent, folder.parent.parent):
-                _sync(parent)
+                sync_folder(parent)
     except FileNotFoundError as error:
         raise cannot("create", folder / JOURNAL, error) from error
-    return descriptor, 0
+    return descriptor, JournalContents(records=())
 
 
-def _reopen(folder: Path) -> tuple[int, int]:
-    """An old journal's descriptor and size; in a worker thread."""
+def _reopen(folder: Path) -> tuple[int, JournalContents]:
+    """An old journal's descriptor and what stands in it; in a worker thread."""
     path = folder / JOURNAL
     try:
         with _opened(folder, 0) as descriptor:
-            size = parse_journal(path.read_bytes(), path).sound_bytes
-            os.ftruncate(descriptor, size)
+            found = parse_journal(path.read_bytes(), path)
+            os.ftruncate(descriptor, found.sound_bytes)
     except FileNotFoundError:
         raise UsageError(f"no run {folder.name!r} in {folder.parent.parent}", hint="see: orchestrator runs") from None
-    return descriptor, size
+    return descriptor, found
 
 
 @contextmanager
@@ -192,25 +169,6 @@ def _opened(folder: Path, flags: int) -> Iterator[int]:
     except BaseException:
         os.close(descriptor)
         raise
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-async def _last_flush(journal: JournalFile, *, failed: BaseException | None) -> None:
-    """Raises `StateError` when it fails; if the run has `failed` already, the fault becomes a note of that error."""
-    try:
-        with anyio.CancelScope(shield=True):
-            await journal.flush()
-    except StateError as fault:
-        if failed is None:
-            raise
-        failed.add_note(f"besides: {fault.message}")
 
 
 def _leave(descriptor: int, note: Path) -> None:

@@ -13,3 +13,6 @@ class NoJournal:
 
     async def flush(self) -> None:
         pass
+
+    async def publish(self) -> None:
+        pass

@@ -7,29 +7,20 @@ so such a reader sees a shorter run, never a wrong one.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from orchestrator.core.errors import StateError
 from orchestrator.core.events import Record, record_from_dict
+from orchestrator.core.runs import JournalContents
 from orchestrator.core.state import RunState
+
+__all__ = ["JournalContents", "decode", "fold", "parse_journal", "record_of"]
 
 _DAMAGED = "the file was changed by something else than orchestrator; keep it and report it"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class JournalContents:
-    """A journal as it was read."""
-
-    records: tuple[Record, ...]
-    note: str | None
-    """What was left out, for people; None when nothing was."""
-    sound_bytes: int
-    """The length of the file up to the end of its last whole record."""
-
-
-def parse_journal(data: bytes, path: Path) -> JournalContents:
+def parse_journal(data: bytes, path: Path | str) -> JournalContents:
     """Reads a journal's bytes; `path` is for messages.
 
     An unfinished last line is what a crash in the middle of a write leaves (or what a live writer is just writing): it
@@ -42,18 +33,18 @@ def parse_journal(data: bytes, path: Path) -> JournalContents:
     sound_bytes = 0
     for number, line in enumerate(lines, start=1):
         try:
-            fields = _decode(line)
+            fields = decode(line)
         except ValueError as error:
             if number == len(lines) and not tail:
                 tail = line  # whole, and still no JSON: a power cut can leave a block of anything at the end
                 break
             raise StateError(f"{path}:{number}: not a journal record: {error}", hint=_DAMAGED) from None
-        records.append(_record(fields, path, number))
+        records.append(record_of(fields, path, number))
         sound_bytes += len(line) + 1
     return JournalContents(records=tuple(records), note=_note(tail, len(records)), sound_bytes=sound_bytes)
 
 
-def fold(records: tuple[Record, ...], path: Path) -> RunState:
+def fold(records: tuple[Record, ...], path: Path | str) -> RunState:
     """The state that the records amount to. Raises `StateError` that names the line where they don't fit together."""
     state = RunState()
     for number, record in enumerate(records, start=1):
@@ -68,14 +59,16 @@ def fold(records: tuple[Record, ...], path: Path) -> RunState:
     return state
 
 
-def _decode(line: bytes) -> dict[str, Any]:
+def decode(line: bytes) -> dict[str, Any]:
+    """A line's JSON object. Raises ValueError."""
     fields = json.loads(line)  # raises ValueError, also for bytes that are no UTF-8
     if not isinstance(fields, dict):
         raise ValueError("not a JSON object")  # noqa: TRY004 - one error type for all that is no record
     return fields
 
 
-def _record(fields: dict[str, Any], path: Path, number: int) -> Record:
+def record_of(fields: dict[str, Any], path: Path | str, number: int) -> Record:
+    """The record of a line; path and line number are for messages. Raises `StateError`."""
     try:
         return record_from_dict(fields)
     except (ValueError, TypeError, AttributeError, OverflowError) as error:

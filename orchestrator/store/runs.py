@@ -4,39 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from orchestrator.core.events import parse_time
 from orchestrator.core.model import Outcome
-from orchestrator.store.writer import Writer, read_note
+from orchestrator.core.runs import RunSummary
+from orchestrator.store.writer import read_note
+
+__all__ = ["JOURNAL", "WRITER", "RunSummary", "summarise"]
 
 JOURNAL = "journal.jsonl"
 WRITER = "writer.json"
 
 _CHUNK = 16 * 1024
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RunSummary:
-    """A run in a list. Times are epoch seconds."""
-
-    run: str
-    release: str = ""
-    environment: str = ""
-    manifest: str = ""
-    started_at: float
-    """For an unreadable run: when its journal was last written."""
-    last_at: float | None = None
-    """Of the last event."""
-    outcome: Outcome = Outcome.RUNNING
-    """RUNNING as long as no event says otherwise; with a `writer` that isn't alive, the run has died."""
-    detached: bool = False
-    writer: Writer | None = None
-    """Who carries the run on; None: nobody."""
-    problem: str | None = None
-    """Why the journal can't be read; None: it can."""
 
 
 def summarise(folder: Path) -> RunSummary:

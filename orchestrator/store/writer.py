@@ -6,42 +6,19 @@ import fcntl
 import json
 import os
 import socket
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 from orchestrator.core.errors import ExitCode, StateError
+from orchestrator.core.runs import Writer
+
+__all__ = ["JournalBusyError", "Writer", "lock", "read_note"]
 
 
 class JournalBusyError(StateError):
     """Another process writes this run's journal."""
 
     exit_code = ExitCode.BLOCKED
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Writer:
-    """The process that writes a run's journal, as the note beside the journal says."""
-
-    pid: int
-    host: str
-
-    def is_alive(self) -> bool | None:
-        """Whether that process exists; None: it is another machine's, so we can't know.
-
-        Only the lock decides who may write. This is for views, which must not take it.
-        """
-        if self.host != socket.gethostname():
-            return None
-        try:
-            os.kill(self.pid, 0)
-        except ProcessLookupError:
-            return False
-        except PermissionError:
-            return True  # somebody else's process
-        return True
-
-    def __str__(self) -> str:
-        return f"process {self.pid} on {self.host}"
 
 
 def lock(descriptor: int, note: Path, run: str) -> None:
