@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -22,7 +23,7 @@ from orchestrator.app.services import (
 )
 from orchestrator.app.sources import check_sources
 from orchestrator.app.stand_ins import for_rehearsal, put_stand_ins
-from orchestrator.app.stores import choose_store
+from orchestrator.app.stores import hold_lease, open_state
 from orchestrator.app.views import ViewOptions, open_views
 from orchestrator.bundle.source import Bundle
 from orchestrator.core.control import OnCancel
@@ -61,6 +62,10 @@ class ApplyOptions:
     poll_interval: float | None = None
     """Seconds; None: what suits AWS or the sandbox."""
     on_cancel: OnCancel = OnCancel.WAIT
+    lock_wait: float = 0.0
+    """Seconds to wait for the locks of others."""
+    leave_after: float | None = None
+    """Seconds; then we go, and leave running what runs."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -110,6 +115,8 @@ class Planned:
     plan: Plan
     services: Services
     opened: Mapping[BundleSource, Opened]
+    again: Callable[[], Awaitable[Plan]]
+    """Makes the plan anew, from what stands there now."""
 
 
 @asynccontextmanager
@@ -132,7 +139,8 @@ async def open_plan(
         if options.sandbox:
             await put_stand_ins(prepared.targets, services.stores)
         opened = await digest_all(prepared.bundles)
-        plan = await build_plan(
+        make = partial(
+            build_plan,
             prepared.release,
             prepared.targets,
             opened=opened,
@@ -140,7 +148,7 @@ async def open_plan(
             stores=services.stores,
             force=options.force,
         )
-        yield Planned(plan, services, opened)
+        yield Planned(await make(), services, opened, make)
 
 
 @asynccontextmanager
@@ -165,30 +173,39 @@ async def apply(
     confirm: Confirm,
 ) -> RunState | None:
     """The run, from the plan to its end. None when there was a plan and it was declined."""
-    store = choose_store(options.state, prepared.release.state)
     async with AsyncExitStack() as stack:
+        # A rehearsal is nobody else's business, wherever the manifest keeps its runs.
+        state_of_manifest = None if options.release.sandbox else prepared.release.state
+        state = await stack.enter_async_context(open_state(options.state, state_of_manifest, env))
         views = await stack.enter_async_context(open_views(options.views, stdout=stdout, stderr=stderr))
         planned = await stack.enter_async_context(open_plan(prepared, options.release, env, views.observer))
         if not confirm(planned.plan):
             return None
         run = new_run_id(time.time())
-        journal = await stack.enter_async_context(store.open_journal(run, new=True))
+        hold, plan = None, planned.plan
+        if not options.release.sandbox:
+            lease = hold_lease(state, run, prepared.targets, wait=options.lock_wait, tell=views.console.say)
+            hold = await stack.enter_async_context(lease)
+            plan = await planned.again() if hold.waited else plan
+        journal = await stack.enter_async_context(state.runs.open_journal(run, new=True))
         recorder = open_recorder(run, journal, views)
         settings = RunOptions(
             poll_interval=_interval(options, env),
             policy=prepared.policy,
             concurrency=prepared.release.concurrency,
             on_cancel=options.on_cancel,
+            leave_after=options.leave_after,
         )
-        recorder.record(start_event(planned.plan, settings, chosen(options.release)))
+        recorder.record(start_event(plan, settings, chosen(options.release)))
         await recorder.commit()
         await carry_out(
-            planned.plan,
+            plan,
             recorder=recorder,
             services=planned.services,
             artifacts=ReleaseArtifacts(planned.opened, planned.services.stores, record=recorder.record),
             views=views,
             options=settings,
+            hold=hold,
         )
         return recorder.state
 

@@ -16,7 +16,7 @@ from orchestrator.app.bundles import Opened, ReleaseArtifacts, digest_all
 from orchestrator.app.releases import ReleaseOptions, prepare
 from orchestrator.app.running import RunOptions, carry_out
 from orchestrator.app.services import AWS_POLL_INTERVAL, SANDBOX_POLL_INTERVAL, is_near, open_services
-from orchestrator.app.stores import choose_store
+from orchestrator.app.stores import hold_lease, open_state
 from orchestrator.app.views import ViewOptions, open_views
 from orchestrator.bundle.source import Bundle
 from orchestrator.core.control import OnCancel
@@ -40,6 +40,8 @@ class ResumeOptions:
     on_cancel: OnCancel = OnCancel.WAIT
     leave_after: float | None = None
     """Seconds."""
+    lock_wait: float = 0.0
+    """Seconds to wait for the locks of others."""
     accept_manifest: bool = False
     """Go on with a changed manifest for what hasn't been started."""
 
@@ -53,17 +55,23 @@ class Resumed:
 
 async def resume(options: ResumeOptions, env: Mapping[str, str], *, stdout: TextIO, stderr: TextIO) -> Resumed:
     """Reconciles what the journal left open, and runs the rest. Raises `UsageError` when that can't be."""
-    store = choose_store(options.state)
-    run = store.resolve(options.run)
-    before = store.load_state(run)
-    if before.is_over:
-        return Resumed(state=before, was_over=True)
     async with AsyncExitStack() as stack:
+        kept = await stack.enter_async_context(open_state(options.state, None, env))
+        run = await kept.runs.find_run(options.run)
+        contents = await kept.runs.read_run(run)
+        before = _fold(contents.records)
+        if before.is_over:
+            return Resumed(state=before, was_over=True)
+        targets = [step_from_dict(data).target for data in started_of(contents.records, run).targets]
         views = await stack.enter_async_context(open_views(options.views, stdout=stdout, stderr=stderr))
-        journal = await stack.enter_async_context(store.open_journal(run, new=False))
-        # Read again under the journal's lock: another process may have gone on with the run a moment ago.
-        state = store.load_state(run)
-        started = started_of(store.read_journal(run).records, run)
+        lease = hold_lease(kept, run, targets, wait=options.lock_wait, tell=views.console.say)
+        hold = await stack.enter_async_context(lease)
+        journal = await stack.enter_async_context(kept.runs.open_journal(run, new=False))
+        # As it stands now that it's ours: another process may have gone on with the run a moment ago.
+        state = _fold(journal.found.records)
+        if state.is_over:
+            return Resumed(state=state, was_over=True)
+        started = started_of(journal.found.records, run)
         plan, bundles = _plan_again(started, state, options, env)
         opened = await digest_all(bundles)
         if not options.accept_manifest:
@@ -86,8 +94,16 @@ async def resume(options: ResumeOptions, env: Mapping[str, str], *, stdout: Text
                 on_cancel=options.on_cancel,
                 leave_after=options.leave_after,
             ),
+            hold=hold,
         )
         return Resumed(state=recorder.state, was_over=False)
+
+
+def _fold(records: Sequence[Record]) -> RunState:
+    state = RunState()
+    for record in records:
+        state.apply(record)
+    return state
 
 
 def started_of(records: Sequence[Record], run: str) -> RunStarted:

@@ -13,12 +13,15 @@ from typing import Any
 import anyio
 
 from orchestrator import __version__
+from orchestrator.app.requests import obey_requests
 from orchestrator.app.services import Services
 from orchestrator.app.signals import obey_signals
+from orchestrator.app.stores import Hold
 from orchestrator.app.views import Views
 from orchestrator.core.control import OnCancel
 from orchestrator.core.engine import Engine
 from orchestrator.core.events import ApiThrottled, RunStarted, WarningRaised
+from orchestrator.core.lease import LeaseKeeper
 from orchestrator.core.model import Concurrency, Policy
 from orchestrator.core.plan import Plan, step_to_dict
 from orchestrator.core.ports import Artifacts, Journal
@@ -70,8 +73,11 @@ async def carry_out(
     artifacts: Artifacts,
     views: Views,
     options: RunOptions,
+    hold: Hold | None = None,
 ) -> None:
     """Runs the engine to its end, with its views, under signals. How it went is in the recorder's state.
+
+    `hold`: the run's lease and where requests to it come in; None for what starts nothing.
 
     An error, such as a journal that can't be written any more, carries a note of the deployments that run on.
     """
@@ -98,6 +104,11 @@ async def carry_out(
             with anyio.CancelScope() as everything:
                 obey = partial(obey_signals, stops=options.stops, everything=everything, tell=views.console.say)
                 beside.start_soon(obey, engine, options.on_cancel)
+                if hold is not None:
+                    services.guard.ensure = hold.keeper.ensure
+                    beside.start_soon(hold.keeper.keep)
+                    beside.start_soon(_leave_when_lost, engine, hold.keeper)
+                    beside.start_soon(obey_requests, hold.blobs, recorder.run, partial(_cancel, engine))
                 if options.leave_after is not None:
                     beside.start_soon(_leave_after, engine, options.leave_after)
                 await engine.run()
@@ -106,6 +117,15 @@ async def carry_out(
         for line in left_running(recorder.state):
             error.add_note(line)
         raise
+
+
+def _cancel(engine: Engine, mode: OnCancel, reason: str) -> None:
+    engine.cancel(mode, reason=reason)
+
+
+async def _leave_when_lost(engine: Engine, keeper: LeaseKeeper) -> None:
+    await keeper.lost.wait()
+    engine.leave("the lease was lost: another process has taken over, or it was unlocked")
 
 
 async def _leave_after(engine: Engine, seconds: float) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from random import Random
@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from orchestrator.aws import AwsSession, CodeDeployTransport, ObjectStore
 from orchestrator.core.codedeploy import CodeDeploy, Patience
+from orchestrator.core.leased import LeasedTransport
 from orchestrator.core.limiter import Budget
 from orchestrator.core.model import Location
 from orchestrator.core.poller import Poller
@@ -36,12 +37,27 @@ class Throttles:
         return lambda operation, rate: self.listener(region, operation, rate)
 
 
+class Guard:
+    """Asked right before every call that changes something; the lease is there once the plan is."""
+
+    def __init__(self) -> None:
+        self.ensure: Callable[[], Awaitable[None]] = _nothing_to_ask
+
+    async def __call__(self) -> None:
+        await self.ensure()
+
+
+async def _nothing_to_ask() -> None:
+    pass
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class Services:
     session: AwsSession
     codedeploys: Mapping[Location, CodeDeploy]
     stores: Mapping[Location, ObjectStore]
     throttles: Throttles
+    guard: Guard
 
     def impatient(self) -> dict[Location, CodeDeploy]:
         """The same, for reads before a run: what can't be reached now is better said than waited for."""
@@ -69,12 +85,12 @@ async def open_services(
     endpoint_environment: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Services]:
     """`near`: the endpoint is a sandbox on this machine, which takes more calls a second than AWS is known to."""
-    throttles, random = Throttles(), Random()  # noqa: S311 - jitter, not secrets
+    throttles, guard, random = Throttles(), Guard(), Random()  # noqa: S311 - jitter, not secrets
     async with AwsSession(observer=observer, endpoint_environment=endpoint_environment) as session:
         wanted = list(dict.fromkeys(locations))
         codedeploys = {
             location: CodeDeploy(
-                CodeDeployTransport(session, location),
+                LeasedTransport(CodeDeployTransport(session, location), guard),
                 Budget(rate=10.0, ceiling=2000.0) if near else Budget(),
                 random=random,
                 on_throttle=throttles.of(location.region),
@@ -82,7 +98,7 @@ async def open_services(
             for location in wanted
         }
         stores = {location: ObjectStore(session, location) for location in wanted}
-        yield Services(session, codedeploys, stores, throttles)
+        yield Services(session, codedeploys, stores, throttles, guard)
 
 
 def is_near(env: Mapping[str, str]) -> bool:

@@ -14,6 +14,7 @@ from orchestrator.cli.options import (
     environment_variables,
     manifest_argument,
     option,
+    run_options,
     selection_options,
     state_option,
     together,
@@ -64,6 +65,7 @@ view_options = together(
     show_default=True,
     help="What the first Ctrl-C or SIGTERM does with what runs; nothing new starts in any case.",
 )
+@run_options
 @option("--poll-interval", type=Duration(), help="Between two looks at one deployment. [default: 5s; sandbox: 500ms]")
 @click.pass_context
 def apply(ctx: click.Context, /, **given: Any) -> None:

@@ -21,6 +21,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "resume": ("resume", "Go on with a run that died, was left running or was interrupted."),
     "status": ("status", "Show a run, live or ended, from its journal."),
     "runs": ("status", "List the runs, newest first."),
+    "cancel": ("cancel", "Ask the process that carries a run on to end it."),
+    "unlock": ("unlock", "Take away the locks of a run that nobody carries on any more."),
     "graph": ("graph", "Draw what depends on what, as mermaid or dot."),
     "push": ("push", "Bundle a directory, upload and register it, as `aws deploy push` does."),
     "wait": ("wait", "Wait for deployments; fail when one of them fails."),

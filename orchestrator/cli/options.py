@@ -20,14 +20,20 @@ class Duration(click.ParamType[float]):
 
     name = "duration"
 
+    def __init__(self, *, zero: bool = False) -> None:
+        """`zero`: whether 0 is one, too, with or without a unit."""
+        self._zero = zero
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         if isinstance(value, float):
             return value
+        if self._zero and value == "0":
+            return 0.0
         parts = re.findall(r"(\d+(?:\.\d+)?)(ms|s|m|h)", value)
         if not parts or "".join(number + unit for number, unit in parts) != value:
             self.fail(f"{value!r} is no duration; write 500ms, 90s, 45m, 2h or 1h30m", param, ctx)
         seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
-        if seconds <= 0:
+        if seconds <= 0 and not self._zero:
             self.fail("must be more than nothing", param, ctx)
         return seconds
 
@@ -109,7 +115,20 @@ selection_options: Callable[[Any], Any] = together(
 )
 
 state_option = option(
-    "--state", metavar="URL", help="Where runs are kept: a folder. Default: the manifest's, else .orchestrator/."
+    "--state",
+    metavar="URL",
+    help="Where runs are kept: a folder or s3://bucket/prefix. Default: .orchestrator/ (apply: as the manifest says).",
+)
+
+run_options: Callable[[Any], Any] = together(
+    option("--for", "leave_after", type=Duration(), help="Leave after that, with exit code 8 if something still runs."),
+    option(
+        "--lock-wait",
+        type=Duration(zero=True),
+        default="0",
+        show_default=True,
+        help="How long to wait when another run has a lock on one of the targets.",
+    ),
 )
 
 

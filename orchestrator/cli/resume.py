@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from orchestrator.cli.apply import view_options
-from orchestrator.cli.options import Duration, environment_variables, option, state_option
+from orchestrator.cli.options import Duration, environment_variables, option, run_options, state_option
 
 
 @click.command()
@@ -22,7 +22,7 @@ from orchestrator.cli.options import Duration, environment_variables, option, st
     show_default=True,
     help="What the first Ctrl-C or SIGTERM does with what runs; nothing new starts in any case.",
 )
-@option("--for", "leave_after", type=Duration(), help="Leave after that, with exit code 8 if something still runs.")
+@run_options
 @option("--accept-manifest", is_flag=True, help="Go on with a manifest that has changed, for what hasn't started yet.")
 @option("--poll-interval", type=Duration(), help="Between two looks at one deployment. [default: 5s; sandbox: 500ms]")
 @click.pass_context

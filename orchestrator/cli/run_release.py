@@ -43,6 +43,8 @@ def run_release(
         state=given["state"],
         poll_interval=given["poll_interval"],
         on_cancel=OnCancel(given["on_cancel"]),
+        leave_after=given["leave_after"],
+        lock_wait=given["lock_wait"],
     )
     prepared = prepare(options.release, env)
     for warning in prepared.warnings:

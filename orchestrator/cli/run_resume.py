@@ -29,6 +29,7 @@ def run_resume(
         poll_interval=given["poll_interval"],
         on_cancel=OnCancel(given["on_cancel"]),
         leave_after=given["leave_after"],
+        lock_wait=given["lock_wait"],
         accept_manifest=given["accept_manifest"],
     )
     resumed = anyio.run(partial(resume, options, env, stdout=stdout, stderr=stderr))

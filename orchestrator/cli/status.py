@@ -6,7 +6,7 @@ import json
 
 import click
 
-from orchestrator.cli.options import output_option, state_option
+from orchestrator.cli.options import environment_variables, output_option, state_option
 
 
 @click.command()
@@ -23,17 +23,17 @@ def status(run: str | None, state: str | None, output: str) -> None:
       orchestrator status 20261124-0901
       orchestrator status --output json | jq -r .outcome
     """
-    from orchestrator.app.stores import choose_store, is_alive  # noqa: PLC0415 - not for --help
+    import anyio  # noqa: PLC0415 - not for --help
+
+    from orchestrator.app.looking import look_at_run  # noqa: PLC0415 - as above
     from orchestrator.core.result import result_of  # noqa: PLC0415 - as above
     from orchestrator.sinks.summary import summary  # noqa: PLC0415 - as above
 
-    store = choose_store(state)
-    run_id = store.resolve(run)
-    shown = store.load_state(run_id)
+    shown, alive = anyio.run(look_at_run, run, state, environment_variables())
     if output == "json":
         click.echo(json.dumps(result_of(shown), indent=2))
     else:
-        click.echo("\n".join(summary(shown, alive=is_alive(store, run_id))))
+        click.echo("\n".join(summary(shown, alive=alive)))
 
 
 @click.command()
@@ -48,8 +48,10 @@ def runs(state: str | None, output: str) -> None:
       orchestrator runs
       orchestrator runs --output json | jq -r '.[0].state'
     """
-    from orchestrator.app.stores import choose_store  # noqa: PLC0415 - not for --help
+    import anyio  # noqa: PLC0415 - not for --help
+
+    from orchestrator.app.looking import list_runs  # noqa: PLC0415 - as above
     from orchestrator.cli.show_runs import runs_as_json, runs_as_text  # noqa: PLC0415 - as above
 
-    found = choose_store(state).runs()
+    found = anyio.run(list_runs, state, environment_variables())
     click.echo(runs_as_json(found) if output == "json" else runs_as_text(found))

@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from orchestrator.core.errors import StateError
+from orchestrator.core.errors import ExitCode, StateError
 from orchestrator.core.events import Record
 from orchestrator.core.model import Outcome
 from orchestrator.core.ports import Journal
@@ -17,6 +17,8 @@ from orchestrator.core.state import RunState
 
 class FencedError(StateError):
     """Another process goes on with this run. Whoever gets this must not touch anything any more."""
+
+    exit_code = ExitCode.BLOCKED
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -64,8 +64,6 @@ class WrittenOrigins:
     def _of_run(self, problems: Problems) -> None:
         environment = self.manifest.environments.get(self.environment)
         used: list[tuple[Place, str]] = []
-        if (self.manifest.state or "").startswith("s3://"):
-            used.append((("state",), "a state in S3 is"))
         if self.manifest.policy.rollback != "none":
             used.append((("policy", "rollback"), f"rollback: {self.manifest.policy.rollback} is"))
         if environment is not None:

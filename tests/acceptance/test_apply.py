@@ -260,7 +260,6 @@ def test_status_and_runs(make_rig: MakeRig) -> None:
         (("source: ./app", "source: ./nowhere"), "nowhere"),
         (("on_failure: continue", "on_failure: continue, rollback: release"), "not supported yet"),
         (("deployment_groups: [primary]", "deployment_groups: {primary: {bake: 5m}}"), "not supported yet"),
-        (("version: 1", "version: 1\nstate: s3://bucket/state"), "not supported yet"),
     ],
 )
 def test_a_broken_manifest_makes_no_call(make_rig: MakeRig, change: tuple[str, str], says: str) -> None:
@@ -298,7 +297,9 @@ def test_wrong_options(make_rig: MakeRig) -> None:
         ["apply", "release.yaml", "--on-cancel", "rollback"],
         ["apply", "release.yaml", "-e", "prod"],
         ["apply", "release.yaml", "--result", "no/such/folder/r.json"],
-        ["apply", "release.yaml", "--state", "s3://bucket/state"],
+        ["apply", "release.yaml", "--state", "s3://nowhere/state"],
+        ["apply", "release.yaml", "--state", "https://nowhere/state"],
+        ["apply", "release.yaml", "--lock-wait", "soon"],
         ["aply", "release.yaml"],
     ):
         ended = run(*arguments)

@@ -1,0 +1,55 @@
+"""`cancel` and `unlock`: what is done to a run from another terminal or machine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import anyio
+
+from orchestrator.app.requests import LOOK_EVERY, ask_to_cancel, was_taken
+from orchestrator.app.stores import open_state
+from orchestrator.core.control import OnCancel
+from orchestrator.core.locks import Holder
+from orchestrator.core.locktable import holders, unlock
+
+LOOKS = 15
+"""Three in the time between two looks of a living process: it takes a request well before the last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    run: str
+    answer: str
+    taken: bool
+    """Whether there is nothing left to wait for."""
+
+
+async def cancel_run(run: str | None, state: str | None, env: Mapping[str, str], mode: str) -> Asked:
+    """Leaves the request, and waits until the run's process has taken it. Raises `UsageError` when there is no run."""
+    async with open_state(state, None, env) as kept:
+        run_id = await kept.runs.find_run(run)
+        if (await kept.runs.load_run(run_id)).is_finished:
+            return Asked(run_id, "is over; there is nothing to cancel", taken=True)
+        await ask_to_cancel(kept.blobs, run_id, OnCancel(mode))
+        for _ in range(LOOKS):
+            await anyio.sleep(LOOK_EVERY / 3)
+            if await was_taken(kept.blobs, run_id):
+                return Asked(run_id, f"is being cancelled ({mode})", taken=True)
+        return Asked(
+            run_id,
+            f"no process has taken the request; it is done by the next: orchestrator resume {run_id}",
+            taken=False,
+        )
+
+
+async def locks(state: str | None, env: Mapping[str, str], run: str | None) -> list[Holder]:
+    """Who holds locks; None: of all runs."""
+    async with open_state(state, None, env) as kept:
+        return [holder for holder in await holders(kept.blobs) if run is None or holder.run == run]
+
+
+async def take_away(state: str | None, env: Mapping[str, str], run: str | None) -> Sequence[Holder]:
+    """Whose locks were taken away."""
+    async with open_state(state, None, env) as kept:
+        return await unlock(kept.blobs, run)
