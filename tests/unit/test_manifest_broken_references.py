@@ -4,27 +4,10 @@
 from pathlib import Path
 
 import pytest
+from small_manifest import GOOD, app, top
 
 from orchestrator.core.errors import InvalidInputError
 from orchestrator.manifest import load
-
-GOOD = """\
-applications:
-  a:
-    revision: {s3: {bucket: acme-bundles, key: a.zip}}
-    deployment_groups: [x]
-"""
-
-
-def app(line: str) -> str:
-    """The good manifest with one more line in its application: line 5, unless something stands before it."""
-    return f"{GOOD}    {line}\n"
-
-
-def top(line: str) -> str:
-    """The good manifest below another line."""
-    return f"{line}\n{GOOD}"
-
 
 BROKEN = [
     pytest.param(

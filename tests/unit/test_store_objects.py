@@ -510,6 +510,29 @@ def test_an_end_that_was_not_marked_is_marked_by_whoever_opens_the_run(virtual: 
     virtual(play())
 
 
+def test_the_list_never_says_more_than_the_journal(virtual: Virtual) -> None:
+    """The end is recorded while an earlier object is on its way: it is marked only once it is written itself."""
+
+    async def play() -> None:
+        attempts = MemoryBlobs()
+        store = store_over(attempts)
+        async with store.open_journal(RUN, new=True) as journal:
+            pen = Pen(journal)
+
+            async def look(operation: str, name: str) -> None:
+                if operation == "put" and name == JOURNAL + "00000001.jsonl" and pen.seq == 1:
+                    pen.append(FINISHED)
+                if operation == "put" and name.startswith("index/r1/00000002"):
+                    assert await seqs(store) == [1, 2]
+
+            attempts.before = look
+            pen.append(started())
+            await journal.flush()
+        assert (await store.list_runs())[0].outcome is Outcome.SUCCEEDED
+
+    virtual(play())
+
+
 def test_the_list_says_who_carries_a_run_on(virtual: Virtual) -> None:
     async def play() -> None:
         attempts = MemoryBlobs()
