@@ -9,7 +9,6 @@ from typing import Any
 import click
 
 from orchestrator.cli.options import (
-    Duration,
     environment_option,
     environment_variables,
     manifest_argument,
@@ -58,15 +57,7 @@ view_options = together(
 @option("--yes", is_flag=True, help="Don't ask.")
 @state_option
 @view_options
-@option(
-    "--on-cancel",
-    type=click.Choice(["wait", "stop", "rollback", "detach"]),
-    default="wait",
-    show_default=True,
-    help="What the first Ctrl-C or SIGTERM does with what runs; nothing new starts in any case.",
-)
 @run_options
-@option("--poll-interval", type=Duration(), help="Between two looks at one deployment. [default: 5s; sandbox: 500ms]")
 @click.pass_context
 def apply(ctx: click.Context, /, **given: Any) -> None:
     """Run the release of MANIFEST: package, upload, deploy in dependency order, watch to the end.

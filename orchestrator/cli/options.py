@@ -121,6 +121,16 @@ state_option = option(
 )
 
 run_options: Callable[[Any], Any] = together(
+    option(
+        "--on-cancel",
+        type=click.Choice(["wait", "stop", "rollback", "detach"]),
+        default="wait",
+        show_default=True,
+        help="What the first Ctrl-C or SIGTERM does with what runs; nothing new starts in any case.",
+    ),
+    option(
+        "--poll-interval", type=Duration(), help="Between two looks at one deployment. [default: 5s; sandbox: 500ms]"
+    ),
     option("--for", "leave_after", type=Duration(), help="Leave after that, with exit code 8 if something still runs."),
     option(
         "--lock-wait",

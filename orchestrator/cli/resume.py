@@ -8,23 +8,15 @@ from typing import Any
 import click
 
 from orchestrator.cli.apply import view_options
-from orchestrator.cli.options import Duration, environment_variables, option, run_options, state_option
+from orchestrator.cli.options import environment_variables, option, run_options, state_option
 
 
 @click.command()
 @click.argument("run", required=False)
 @state_option
 @view_options
-@option(
-    "--on-cancel",
-    type=click.Choice(["wait", "stop", "rollback", "detach"]),
-    default="wait",
-    show_default=True,
-    help="What the first Ctrl-C or SIGTERM does with what runs; nothing new starts in any case.",
-)
 @run_options
 @option("--accept-manifest", is_flag=True, help="Go on with a manifest that has changed, for what hasn't started yet.")
-@option("--poll-interval", type=Duration(), help="Between two looks at one deployment. [default: 5s; sandbox: 500ms]")
 @click.pass_context
 def resume(ctx: click.Context, /, run: str | None, **given: Any) -> None:
     """Go on with RUN, which died, was left running or was interrupted; with the newest run without RUN.
