@@ -10,6 +10,7 @@ import anyio
 from orchestrator.app.requests import LOOK_EVERY, ask_to_cancel, was_taken
 from orchestrator.app.stores import open_state
 from orchestrator.core.control import OnCancel
+from orchestrator.core.errors import UsageError
 from orchestrator.core.locks import Holder
 from orchestrator.core.locktable import holders, unlock
 
@@ -44,9 +45,22 @@ async def cancel_run(run: str | None, state: str | None, env: Mapping[str, str],
 
 
 async def locks(state: str | None, env: Mapping[str, str], run: str | None) -> list[Holder]:
-    """Who holds locks; None: of all runs."""
+    """Who holds locks: the processes of this run (its id, or the beginning of it), or of all.
+
+    Raises `UsageError` when it holds none, or when several runs begin so.
+    """
     async with open_state(state, None, env) as kept:
-        return [holder for holder in await holders(kept.blobs) if run is None or holder.run == run]
+        held = await holders(kept.blobs)
+    if run is None:
+        return held
+    found = [holder for holder in held if holder.run == run or holder.run.startswith(run)]
+    runs = sorted({holder.run for holder in found})
+    if not found:
+        others = ", ".join(sorted({holder.run for holder in held}))
+        raise UsageError(f"run {run!r} holds no lock", hint=f"these do: {others}" if others else "nothing is locked")
+    if len(runs) > 1:
+        raise UsageError(f"{run!r} is the beginning of {len(runs)} runs: {', '.join(runs)}", hint="write more of it")
+    return found
 
 
 async def take_away(state: str | None, env: Mapping[str, str], run: str | None) -> Sequence[Holder]:

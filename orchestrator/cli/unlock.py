@@ -11,7 +11,8 @@ from orchestrator.cli.options import environment_variables, option, state_option
 @click.argument("run", required=False)
 @state_option
 @option("--yes", is_flag=True, help="Don't ask.")
-def unlock(run: str | None, state: str | None, *, yes: bool) -> None:
+@click.pass_context
+def unlock(ctx: click.Context, /, run: str | None, state: str | None, *, yes: bool) -> None:
     """Take away the locks of RUN, or of all runs without RUN, after showing whose they are.
 
     Rarely needed: the locks of a process that died are taken over 30 s after its last sign of life. A process that
@@ -24,6 +25,7 @@ def unlock(run: str | None, state: str | None, *, yes: bool) -> None:
     import anyio  # noqa: PLC0415 - not for --help
 
     from orchestrator.app.cancelling import locks, take_away  # noqa: PLC0415 - as above
+    from orchestrator.core.errors import ExitCode  # noqa: PLC0415 - as above
     from orchestrator.core.locks import describe_key  # noqa: PLC0415 - as above
 
     held = anyio.run(locks, state, environment_variables(), run)
@@ -34,7 +36,8 @@ def unlock(run: str | None, state: str | None, *, yes: bool) -> None:
         click.echo(str(holder))
         for key in holder.keys:
             click.echo(f"  {describe_key(key)}")
-    if not yes:
-        click.confirm("Take these locks away?", abort=True, err=True)
-    for holder in anyio.run(take_away, state, environment_variables(), run):
+    if not yes and not click.confirm("Take these locks away?", err=True):
+        click.echo("nothing was unlocked", err=True)
+        ctx.exit(int(ExitCode.BLOCKED))
+    for holder in anyio.run(take_away, state, environment_variables(), held[0].run if run is not None else None):
         click.echo(f"unlocked: run {holder.run}, {len(holder.keys)} targets")

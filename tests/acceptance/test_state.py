@@ -133,8 +133,9 @@ def test_unlock(make_rig: MakeRig) -> None:
         wait_until(lambda: len(rig.deployments()) == 1, "a deployment")
         process.kill()
         process.communicate()
-    declined = run("unlock", "--state", STATE)
-    assert declined.code != 0
+    declined = run("unlock", "--state", STATE, stdin="n\n")
+    assert (declined.code, "nothing was unlocked" in declined.err) == (6, True)
+    assert run("unlock", "--yes", "--state", STATE, "nonsense").code == 2
     taken = run("unlock", "--yes", "--state", STATE)
     assert taken.code == 0
     assert "web/g in eu-west-1" in taken.out
