@@ -41,6 +41,7 @@ SECTIONS: Mapping[str, str] = {
 
 EVERYTHING_REFUSED = """
 version: 1
+state: s3://bucket/prefix
 policy: {rollback: release}
 environments:
   a: {region: eu-west-1}
