@@ -62,13 +62,16 @@ class Schedule:
             go.set()
 
     def blocked(self, step: Step) -> Verdict | None:
-        """A need that has ended, and not well, blocks; it is named by its root cause."""
+        """A need that has ended, and not well, blocks; it is named by its root cause.
+
+        Needs that were only cancelled block nothing by themselves: the run starts nothing new, and that is the reason.
+        """
         roots: dict[str, None] = {}  # a set that keeps its order
         for name in step.target.needs:
             need = self._state.targets.get(name)
             if need is not None and need.state.is_final and not need.state.is_good:
                 roots |= dict.fromkeys(need.blocked_by or (name,))
-        if not roots:
+        if all(self._state.targets[name].state is TargetState.CANCELLED for name in roots):
             return None
         names = ", ".join(f"{name} ({self._state.targets[name].state})" for name in roots)
         return Verdict(TargetState.SKIPPED, f"needs {names}", tuple(roots))
