@@ -48,6 +48,8 @@ async def open_state(state: str | None, of_manifest: str | None, env: Mapping[st
     """`--state`, else what the manifest says, else `.orchestrator/`. Raises `UsageError` for what is neither."""
     where = state or of_manifest or str(DEFAULT_ROOT)
     if "://" not in where:
+        if Path(where).exists() and not Path(where).is_dir():
+            raise UsageError(f"the state {where} is no folder", hint="move it away, or choose another with --state")
         yield State(LocalStore(Path(where)), FolderBlobs(Path(where)))
         return
     bucket, prefix = parse_s3_url(where)

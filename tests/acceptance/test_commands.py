@@ -211,7 +211,7 @@ def test_a_state_folder_that_is_a_file(make_rig: MakeRig) -> None:
     rig.command.write(github(["web"]))
     for arguments in (["apply", "release.yaml"], ["runs"], ["status"]):
         ended = rig.command(*arguments, "--state", "state")
-        assert ended.code == 1
+        assert ended.code == 2
         assert "a part of this path is a file" in ended.err
     assert rig.deployments() == []
 
