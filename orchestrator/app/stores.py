@@ -48,9 +48,8 @@ async def open_state(state: str | None, of_manifest: str | None, env: Mapping[st
     """`--state`, else what the manifest says, else `.orchestrator/`. Raises `UsageError` for what is neither."""
     where = state or of_manifest or str(DEFAULT_ROOT)
     if "://" not in where:
-        if Path(where).exists() and not Path(where).is_dir():
-            raise UsageError(f"the state {where} is no folder", hint="move it away, or choose another with --state")
-        yield State(LocalStore(Path(where)), FolderBlobs(Path(where)))
+        root = _folder(where)
+        yield State(LocalStore(root), FolderBlobs(root))
         return
     bucket, prefix = parse_s3_url(where)
     async with AwsSession() as session:
@@ -60,6 +59,13 @@ async def open_state(state: str | None, of_manifest: str | None, env: Mapping[st
             random=Random(),  # noqa: S311 - jitter, no secret
         )
         yield State(BlobStore(blobs), blobs, session)
+
+
+def _folder(where: str) -> Path:
+    root = Path(where)
+    if root.exists() and not root.is_dir():
+        raise UsageError(f"{where} is a file, and the state is a folder", hint="choose another one with --state")
+    return root
 
 
 async def is_alive(state: State, run: str) -> bool:

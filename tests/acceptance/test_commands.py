@@ -212,7 +212,7 @@ def test_a_state_folder_that_is_a_file(make_rig: MakeRig) -> None:
     for arguments in (["apply", "release.yaml"], ["runs"], ["status"]):
         ended = rig.command(*arguments, "--state", "state")
         assert ended.code == 2
-        assert "a part of this path is a file" in ended.err
+        assert "state is a file" in ended.err
     assert rig.deployments() == []
 
 
