@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 AWSCLI := .venv-awscli
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format unit bench constraints clean
+.PHONY: help demo test lint format unit simulate mutants bench constraints clean
 
 help: ## What there is to make
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -15,12 +15,20 @@ demo: $(VENV)/.runtime ## Release configs/shop to the embedded sandbox
 	$(BIN)/orchestrator apply configs/shop/release.yaml --environment staging --sandbox
 
 test: lint $(AWSCLI)/.installed ## Everything that must hold: lint, types, imports, tests
-	$(BIN)/coverage run -m pytest tests/unit tests/contract tests/simulation
+	$(BIN)/coverage run -m pytest tests/unit tests/contract
 	$(BIN)/coverage report --skip-covered --skip-empty --fail-under=80
+	$(BIN)/pytest --numprocesses 2 tests/simulation
 	ORCHESTRATOR_TEST_AWS=$(CURDIR)/$(AWSCLI)/bin/aws $(BIN)/pytest --numprocesses 4 tests/acceptance
 
 unit: $(VENV)/.installed ## The quick tests only
 	$(BIN)/pytest tests/unit
+
+SEEDS ?= 5000
+simulate: $(VENV)/.installed ## Random runs in virtual time, SEEDS of them; prints how to play one again that failed
+	$(BIN)/python tests/simulate.py --seeds $(SEEDS)
+
+mutants: $(VENV)/.installed ## Breaks the engine in one place at a time: the simulation must notice, each time
+	$(BIN)/python tests/mutants.py
 
 lint: $(VENV)/.installed ## Style, types, and the one-way imports
 	$(BIN)/ruff check .

@@ -15,7 +15,6 @@ from orchestrator.core.state import RunState, TargetRun, outcome_of
 from orchestrator.testing import Made
 
 S = TargetState
-TOKEN = "orchestrator:r1/"
 
 
 def violations(chaos: Chaos) -> list[str]:
@@ -28,6 +27,7 @@ def violations(chaos: Chaos) -> list[str]:
         *_nothing_lost(chaos),
         *_journal(chaos),
         *_states(chaos),
+        *_calls(chaos),
         *_blocked(chaos),
         *_outcome(chaos),
         *_closed(chaos),
@@ -38,8 +38,9 @@ def violations(chaos: Chaos) -> list[str]:
 def ours(chaos: Chaos, target: Target | str) -> list[Made]:
     """The deployments that this run has made for the target."""
     application = (target if isinstance(target, str) else target.id).split("/")[0]
+    token = f"orchestrator:{chaos.world.run_id}/"
     return [
-        made for made in chaos.world.codedeploy.of(application, "g") if made.parameters["description"].startswith(TOKEN)
+        made for made in chaos.world.codedeploy.of(application, "g") if made.parameters["description"].startswith(token)
     ]
 
 
@@ -47,6 +48,14 @@ def _errored(chaos: Chaos) -> set[str]:
     """Those of whose deployments we knew nothing for a while, be it in an earlier process."""
     events = [record.event for record in chaos.world.journal.records]
     return {event.target for event in events if isinstance(event, ev.TargetFinished) and event.state is S.ERRORED}
+
+
+def _tried_again(chaos: Chaos) -> set[str]:
+    """Those that ended without a deployment in an earlier process, and that a resume took up again: what comes only
+    after them may have started meanwhile, since they had ended."""
+    ends = {S.ERRORED, S.SKIPPED, S.CANCELLED}
+    events = [record.event for record in chaos.world.journal.records]
+    return {event.target for event in events if isinstance(event, ev.TargetFinished) and event.state in ends}
 
 
 def _once(chaos: Chaos) -> Iterator[str]:
@@ -71,7 +80,7 @@ def _order(chaos: Chaos) -> Iterator[str]:
                 if before is None or before.status != "Succeeded" or before.ends > made.created:
                     yield f"{each.id}: created before {need} had succeeded"
             for name in each.after:
-                known = name not in _errored(chaos)
+                known = name not in _tried_again(chaos)
                 if known and any(before.ends > made.created for before in ours(chaos, name)):
                     yield f"{each.id}: created before {name} had ended"
 
@@ -161,6 +170,16 @@ def _is_true(chaos: Chaos, run: TargetRun, made: Made | None) -> bool:  # noqa: 
             return run.state is S.ERRORED
 
 
+def _calls(chaos: Chaos) -> Iterator[str]:
+    """A throttle, or a look that had no answer, is never the outcome of a target."""
+    for record in chaos.world.journal.records:
+        event = record.event
+        if isinstance(event, ev.TargetFinished) and event.state is S.ERRORED:
+            reason = event.reason or ""
+            if "Rate exceeded" in reason or reason.startswith("BatchGetDeployments: the answer was lost"):
+                yield f"{event.target}: errored for a call: {reason}"
+
+
 def _blocked(chaos: Chaos) -> Iterator[str]:
     state = chaos.world.state
     for each in chaos.world.targets:
@@ -197,7 +216,8 @@ def _closed(chaos: Chaos) -> Iterator[str]:
     """Once closed, nothing new is sent; what was sent before may still be carried out."""
     kinds = (ev.CancelRequested, ev.FailureLimitReached)
     records = [record for record in chaos.world.journal.records if isinstance(record.event, kinds)]
-    if not records or any(isinstance(record.event, ev.RunResumed) for record in chaos.world.journal.records):
+    resumed = any(isinstance(record.event, ev.RunResumed) for record in chaos.world.journal.records)
+    if not records or resumed or not chaos.one_clock:
         return
     slack = LONGEST_LATENCY / 2 + (TIMING.resend_grace if chaos.faults.late else 0.0)
     last = records[0].ts - 1_800_000_000.0 + slack

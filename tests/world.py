@@ -17,6 +17,7 @@ from orchestrator.core.limiter import Budget
 from orchestrator.core.model import BundleSource, Concurrency, Location, Policy, Target, TargetState
 from orchestrator.core.plan import Plan, Step, order, step_to_dict
 from orchestrator.core.poller import Poller
+from orchestrator.core.ports import Transport
 from orchestrator.core.recorder import Recorder
 from orchestrator.core.region import Region
 from orchestrator.core.state import RunState
@@ -63,10 +64,14 @@ class World:
     """Runs beside the engine."""
     seconds: float = 0.0
     """How long the run took."""
+    run_id: str = "r1"
+    clock: Callable[[], float] = wall_clock
+    transport: Transport | None = None
+    """The way to CodeDeploy; None: the straight one."""
 
     async def run(self) -> None:
         """From the beginning; or, where the state holds a run already, on from there."""
-        recorder = Recorder(run="r1", state=self.state, journal=self.journal, sinks=[self.log], clock=wall_clock)
+        recorder = Recorder(run=self.run_id, state=self.state, journal=self.journal, sinks=[self.log], clock=self.clock)
         if self.state.targets:
             recorder.record(RunResumed(version="0", host="h", pid=2))
         engine = self._engine(recorder)
@@ -98,7 +103,7 @@ class World:
             recorder.record(ApiThrottled(service="codedeploy", operation=operation, region="eu-west-1", rate=rate))
 
         codedeploy = CodeDeploy(
-            self.codedeploy,
+            self.transport or self.codedeploy,
             Budget(rate=self.rate),
             random=random.Random(7),  # noqa: S311 - jitter, not secrets
             patience=Patience(),
