@@ -1,6 +1,5 @@
 """Which targets a run is about, and what stays of the order between them."""
 
-
 import pytest
 
 from orchestrator.core.errors import UsageError
