@@ -1,5 +1,12 @@
 """The smallest manifest that is right, to be broken in one place."""
 
+from pathlib import Path
+
+import pytest
+
+from orchestrator.core.errors import InvalidInputError
+from orchestrator.manifest import load
+
 GOOD = """\
 applications:
   a:
@@ -16,3 +23,11 @@ def app(line: str) -> str:
 def top(line: str) -> str:
     """The good manifest below another line."""
     return f"{line}\n{GOOD}"
+
+
+def mistakes_in(text: str) -> list[str]:
+    """What is said of `release.yaml` with this text, in the current folder; without the file's name."""
+    Path("release.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(InvalidInputError) as caught:
+        load(Path("release.yaml"), env={}, default_region="eu-west-1")
+    return [str(finding).removeprefix("release.yaml:") for finding in caught.value.findings]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import pairwise
 from math import inf, isfinite
@@ -99,15 +99,6 @@ def _name_cycle(stuck: Sequence[Target]) -> str:
     return ", ".join(
         f"{one} {'needs' if other in by_id[one].needs else 'comes after'} {other}" for one, other in pairwise(cycle)
     )
-
-
-def depth(targets: Iterable[Target]) -> dict[str, int]:
-    """How many steps each target (in plan order) has to wait at least; roots have 0."""
-    depths: dict[str, int] = {}
-    for target in targets:
-        before = [depths[name] for name in (*target.needs, *target.after) if name in depths]
-        depths[target.id] = 1 + max(before, default=-1)
-    return depths
 
 
 # --- a target as JSON ------------------------------------------------------------------------------------------------

@@ -68,10 +68,6 @@ class Slots:
         self._closed = True
         self._admit()
 
-    def full_layer(self, target: Target) -> str | None:
-        """What the target would have to wait for, in words; None when there is room."""
-        return next((str(layer) for layer in self._layers(target) if self._is_full(layer)), None)
-
     def _admit(self) -> None:
         while (waiter := self._first_who_fits()) is not None:
             self._waiting[waiter.layers].popleft()

@@ -30,9 +30,3 @@ def run_token(run: str, number: int) -> str:
 def describe(token: str, description: str) -> str:
     """The description to send."""
     return f"{token} {description}".rstrip()[:DESCRIPTION_LIMIT]
-
-
-def token_of(description: str) -> str | None:
-    """The run token of a deployment, if it is one of ours."""
-    first = description.split(" ", 1)[0]
-    return first if first.startswith(_PREFIX) else None

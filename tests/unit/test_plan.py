@@ -21,7 +21,7 @@ from orchestrator.core.model import (
     S3Revision,
     Target,
 )
-from orchestrator.core.plan import depth, order, target_from_dict, target_to_dict
+from orchestrator.core.plan import order, target_from_dict, target_to_dict
 
 # --- order ----------------------------------------------------------------------------------------------------------
 
@@ -47,15 +47,6 @@ def test_everything_stands_behind_what_it_waits_for(targets: list[Target]) -> No
     assert order(ordered) == ordered, "what is in order stays as it is"
 
 
-@given(graphs())
-def test_depth_is_the_longest_way_to_a_root(targets: list[Target]) -> None:
-    ordered = order(targets)
-    depths = depth(ordered)
-    for each in ordered:
-        before = [depths[name] for name in (*each.needs, *each.after)]
-        assert depths[each.id] == (1 + max(before) if before else 0)
-
-
 def test_without_edges_the_order_is_that_of_the_manifest() -> None:
     targets = [target(f"{name}/g") for name in "zmaq"]
     assert list(order(targets)) == targets
@@ -66,7 +57,6 @@ def test_without_edges_the_order_is_that_of_the_manifest() -> None:
 def test_edges_to_what_was_not_selected_are_left_out() -> None:
     targets = [target("b/g", needs=["gone/g"], after=["gone/h"]), target("a/g")]
     assert list(order(targets)) == targets
-    assert depth(targets) == {"b/g": 0, "a/g": 0}
 
 
 @pytest.mark.parametrize(
