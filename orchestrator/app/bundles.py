@@ -15,7 +15,8 @@ import anyio.to_thread
 
 from orchestrator.aws import ObjectInfo, ObjectStore
 from orchestrator.bundle.digest import Digest
-from orchestrator.bundle.source import Bundle, digest, materialise, object_key
+from orchestrator.bundle.packing import materialise
+from orchestrator.bundle.source import Bundle, digest, object_key
 from orchestrator.core.concurrent import map_limited
 from orchestrator.core.errors import RefusedError
 from orchestrator.core.events import BundlePacked, BundleUploaded, Event

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
-from typing import BinaryIO, Protocol, assert_never
+from typing import Protocol, assert_never
 
 from orchestrator.bundle.digest import Digest, changed, combine, read_file
 from orchestrator.bundle.entries import Check, Entry, no_check
 from orchestrator.bundle.tree import Tree
 from orchestrator.bundle.zipwriter import ZipWriter
-from orchestrator.core.errors import BundleError
+from orchestrator.core.errors import SourceChangedError
 from orchestrator.core.model import BundleFormat
 
 _LEVEL = 6  # of deflate
@@ -26,44 +26,34 @@ _MTIME = 315532800  # 1980-01-01, as in zip; older versions of GNU tar warn of "
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PackResult:
     digest: Digest
-    """Of the tree as it was packed."""
+    """Of what was packed."""
     entries: int
     """Written to the archive, counted as they were."""
     size: int
     """Bytes of the archive."""
-    sha256: str
-    """Of the archive's bytes; hex."""
 
 
-def pack(
-    tree: Tree,
-    bundle_format: BundleFormat,
-    out: BinaryIO,
-    *,
-    expected: Digest | None = None,
-    check: Check = no_check,
-) -> PackResult:
-    """Writes the archive of `tree` to `out`, front to back (`write` is all that is used of it).
-
-    With `expected`, the digest computed before, a file that has changed since is found out as it is read.
-    Raises `BundleError` naming a file that changed or can't be read, and whatever `out.write` and `check` raise; what
-    was written until then is no archive.
-    """
-    sink = _Sink(out)
+def archive_tree(
+    tree: Tree, bundle_format: BundleFormat, *, expected: Digest | None = None, check: Check = no_check
+) -> Generator[bytes, None, PackResult]:
+    """The bytes of the archive of `tree`, front to back; see `stream.PackStream`."""
+    out = _Out()
     packer = _Packer(tree, expected, check)
-    writer = _writer(bundle_format, sink)
+    writer = _writer(bundle_format, out)
     for entry in tree.entries:
         check()
-        packer.add(entry, writer)
+        for _ in packer.add(entry, writer):
+            yield from out.taken()
     writer.finish()
+    yield from out.taken()
     digest = combine(tree.entries, packer.hashes, bundle_format)
     if packer.entries != len(tree.entries) or (expected is not None and digest.value != expected.value):
-        raise BundleError(
+        raise SourceChangedError(
             f"{tree.root}: the archive isn't what was to be packed: "
             f"{packer.entries} of {len(tree.entries)} entries, {digest.value}",
             hint="something still writes to the source: let the build end first, then try again",
         )
-    return PackResult(digest=digest, entries=packer.entries, size=sink.size, sha256=sink.sha256.hexdigest())
+    return PackResult(digest=digest, entries=packer.entries, size=out.size)
 
 
 class _Packer:
@@ -76,20 +66,23 @@ class _Packer:
         self.hashes: list[bytes] = []
         self.entries = 0
 
-    def add(self, entry: Entry, writer: _Writer) -> None:
+    def add(self, entry: Entry, writer: _Writer) -> Iterator[None]:
+        """Stops after every step that may have written something."""
         if entry.kind == "file":
             writer.begin(entry)
-            self._copy(entry, writer.data)
+            yield from self._copy(entry, writer.data)
             writer.end(entry)
         else:
             writer.whole(entry)
         self.entries += 1
+        yield
 
-    def _copy(self, entry: Entry, write: Callable[[bytes], None]) -> None:
+    def _copy(self, entry: Entry, write: Callable[[bytes], None]) -> Iterator[None]:
         content = hashlib.sha256()
         for chunk in read_file(self._tree, entry, check=self._check):
             content.update(chunk)
             write(chunk)
+            yield
         if not self._is_expected(content.digest()):
             raise changed(self._tree.root / entry.path)
         self.hashes.append(content.digest())
@@ -99,18 +92,21 @@ class _Packer:
         return self._expected is None or self._expected.files[at : at + 1] == (content,)
 
 
-class _Sink:
-    """Counts and hashes on the way out."""
+class _Out:
+    """Keeps what was written until it is taken; counts it."""
 
-    def __init__(self, out: BinaryIO) -> None:
-        self._out = out
+    def __init__(self) -> None:
+        self._waiting: list[bytes] = []
         self.size = 0
-        self.sha256 = hashlib.sha256()
 
     def write(self, data: bytes) -> None:
-        self._out.write(data)
-        self.size += len(data)
-        self.sha256.update(data)
+        if data:
+            self._waiting.append(data)
+            self.size += len(data)
+
+    def taken(self) -> Iterator[bytes]:
+        waiting, self._waiting = self._waiting, []
+        return iter(waiting)
 
 
 class _Writer(Protocol):
@@ -123,15 +119,15 @@ class _Writer(Protocol):
     def finish(self) -> None: ...
 
 
-def _writer(bundle_format: BundleFormat, sink: _Sink) -> _Writer:
+def _writer(bundle_format: BundleFormat, out: _Out) -> _Writer:
     match bundle_format:
         case "tar":
-            return _TarWriter(sink.write, lambda: None)
+            return _TarWriter(out.write, lambda: None)
         case "tgz":
-            gzip = _Gzip(sink)
+            gzip = _Gzip(out)
             return _TarWriter(gzip.write, gzip.finish)
         case "zip":
-            return ZipWriter(sink.write, level=_LEVEL)
+            return ZipWriter(out.write, level=_LEVEL)
         case _:
             assert_never(bundle_format)
 
@@ -139,16 +135,16 @@ def _writer(bundle_format: BundleFormat, sink: _Sink) -> _Writer:
 class _Gzip:
     """A gzip stream; zlib's own header carries neither time nor name."""
 
-    def __init__(self, sink: _Sink) -> None:
-        self._sink = sink
+    def __init__(self, out: _Out) -> None:
+        self._out = out
         self._deflate = zlib.compressobj(_LEVEL, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
 
     def write(self, data: bytes) -> None:
         if packed := self._deflate.compress(data):
-            self._sink.write(packed)
+            self._out.write(packed)
 
     def finish(self) -> None:
-        self._sink.write(self._deflate.flush())
+        self._out.write(self._deflate.flush())
 
 
 class _TarWriter:

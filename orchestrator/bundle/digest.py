@@ -23,14 +23,14 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
 
 from orchestrator.bundle.entries import Check, Entry, no_check
 from orchestrator.bundle.tree import Tree
-from orchestrator.core.errors import BundleError
+from orchestrator.core.errors import BundleError, SourceChangedError
 from orchestrator.core.model import BundleFormat
 
 _CHUNK = 1 << 20
@@ -73,22 +73,34 @@ def combine(entries: Sequence[Entry], hashes: Sequence[bytes], bundle_format: Bu
     return Digest(value=f"sha256:{total.hexdigest()}", files=tuple(hashes))
 
 
-def archive_digest(
-    path: Path, bundle_format: BundleFormat, *, each: Callable[[bytes], object] | None = None, check: Check = no_check
-) -> Digest:
-    """Of a ready archive; `each` is given what is read, on the way. Raises `BundleError` when it can't be read."""
+def archive_digest(path: Path, bundle_format: BundleFormat, *, check: Check = no_check) -> Digest:
+    """Of a ready archive. Raises `BundleError` when it can't be read."""
+    reading = read_archive(path, bundle_format, check=check)
+    while True:
+        try:
+            next(reading)
+        except StopIteration as end:
+            digest: Digest = end.value[0]
+            return digest
+
+
+def read_archive(
+    path: Path, bundle_format: BundleFormat, *, check: Check = no_check
+) -> Generator[bytes, None, tuple[Digest, int]]:
+    """The bytes of a ready archive in chunks; at last its digest and size. Raises `BundleError` if it is unreadable."""
     total = hashlib.sha256(f"orchestrator-archive-v1\0{bundle_format}\0".encode())
+    size = 0
     with _opened(path, 0) as file:
         while chunk := _read(file, path):
             check()
             total.update(chunk)
-            if each is not None:
-                each(chunk)
-    return Digest(value=f"sha256:{total.hexdigest()}")
+            size += len(chunk)
+            yield chunk
+    return Digest(value=f"sha256:{total.hexdigest()}"), size
 
 
 def read_file(tree: Tree, entry: Entry, *, check: Check = no_check) -> Generator[bytes, None, None]:
-    """The bytes of a file in chunks, `entry.size` in all. Raises `BundleError` when it has changed."""
+    """The bytes of a file in chunks, `entry.size` in all. Raises `SourceChangedError` when it has changed."""
     path = tree.root / entry.path
     left = entry.size
     # A link or a FIFO put in the file's place must neither lead out of the tree nor hang the run.
@@ -103,9 +115,9 @@ def read_file(tree: Tree, entry: Entry, *, check: Check = no_check) -> Generator
         raise changed(path)
 
 
-def changed(path: Path) -> BundleError:
+def changed(path: Path) -> SourceChangedError:
     """The file isn't what it was when the source was walked or its digest taken."""
-    return BundleError(
+    return SourceChangedError(
         f"{path}: changed while the bundle was made",
         hint="something still writes to the source: let the build end first, then try again",
     )

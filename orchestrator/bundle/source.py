@@ -3,8 +3,8 @@
     bundle = open_source(source)                     # walked or listed, AppSpec checked: bundle.report
     known = digest(bundle)                           # reads every file once
     key = object_key(source, application, known.value, bundle.format)
-    with a temporary directory of the caller's:
-        packed = materialise(bundle, directory, expected=known)      # only when the bucket doesn't have the key yet
+    with pack_stream(bundle, expected=known) as stream: ...          # stream.py; only when the bucket doesn't have it
+    packed = materialise(bundle, directory, expected=known)          # packing.py; the same as a file
 
 Everything raises `BundleError` for what can't become a bundle; AppSpec mistakes are findings in `bundle.report`.
 """
@@ -12,16 +12,14 @@ Everything raises `BundleError` for what can't become a bundle; AppSpec mistakes
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import heapq
-import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 from orchestrator.bundle.appspec import SIZE_LIMIT, AppSpecReport, check_appspec, missing_appspec, with_remarks
-from orchestrator.bundle.digest import Digest, archive_digest, changed, read_file, tree_digest
+from orchestrator.bundle.digest import Digest, archive_digest, read_file, tree_digest
 from orchestrator.bundle.entries import Check, Contents, Entry, no_check
 from orchestrator.bundle.tree import Tree, scan
 from orchestrator.core.errors import BundleError
@@ -57,21 +55,6 @@ class Bundle:
         return sum(entry.size for entry in self.entries)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Packed:
-    """An archive on disk, ready to go."""
-
-    path: Path
-    temporary: bool
-    """Whether we made it, and the caller removes it after the upload."""
-    digest: str
-    size: int
-    """Bytes."""
-    sha256: str
-    """Of the archive's bytes; hex."""
-    entries: int
-
-
 def open_source(source: BundleSource, *, shown: str | None = None, check: Check = no_check) -> Bundle:
     """Walks a directory, or lists a ready archive and reads it to its end, and checks the AppSpec in it.
 
@@ -89,25 +72,6 @@ def digest(bundle: Bundle, *, check: Check = no_check) -> Digest:
     if bundle.tree is None:
         return archive_digest(bundle.source.path, bundle.format, check=check)
     return tree_digest(bundle.tree, bundle.format, check=check)
-
-
-def materialise(bundle: Bundle, directory: Path, *, expected: Digest | None = None, check: Check = no_check) -> Packed:
-    """The archive as a file: packed into a new file in `directory`, or the ready archive itself, where it lies.
-
-    With `expected`, the digest from before, raises `BundleError` naming the file that has changed since. OSError when
-    the disk is full, say. After any error, and whatever `check` raises, no file is left behind.
-    """
-    if bundle.tree is None:
-        return _ready(bundle, expected, check)
-    import tempfile  # noqa: PLC0415 - 7 ms that `validate` doesn't need
-
-    descriptor, name = tempfile.mkstemp(dir=directory, prefix="bundle-", suffix=f".{bundle.format}")
-    try:
-        with os.fdopen(descriptor, "wb") as out:
-            return _pack(bundle, bundle.tree, Path(name), out, expected, check)
-    except BaseException:  # also an interrupt: the file is ours alone
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def object_key(source: BundleSource, application: str, digest: str, bundle_format: BundleFormat) -> str:
@@ -167,20 +131,6 @@ def _open_directory(source: BundleSource, shown: str, check: Check) -> Bundle:
 def _head(tree: Tree, entry: Entry, limit: int) -> bytes:
     with contextlib.closing(read_file(tree, entry)) as chunks:
         return next(iter(chunks), b"")[:limit]
-
-
-def _pack(bundle: Bundle, tree: Tree, path: Path, out: BinaryIO, expected: Digest | None, check: Check) -> Packed:
-    from orchestrator.bundle.archive import pack  # noqa: PLC0415 - `validate` never packs
-
-    result = pack(tree, bundle.format, out, expected=expected, check=check)
-    return Packed(
-        path=path,
-        temporary=True,
-        digest=result.digest.value,
-        size=result.size,
-        sha256=result.sha256,
-        entries=result.entries,
-    )
 
 
 # --- ready archives --------------------------------------------------------------------------------------------------
@@ -247,26 +197,3 @@ def _top_folder(contents: Contents) -> str:
 
 def _below(entry: Entry, top: str) -> Entry:
     return replace(entry, path=entry.path.removeprefix(f"{top}/")) if top else entry
-
-
-def _ready(bundle: Bundle, expected: Digest | None, check: Check) -> Packed:
-    path = bundle.source.path
-    content = hashlib.sha256()
-    size = 0
-
-    def each(chunk: bytes) -> None:
-        nonlocal size
-        size += len(chunk)
-        content.update(chunk)
-
-    known = archive_digest(path, bundle.format, each=each, check=check)
-    if expected is not None and known.value != expected.value:
-        raise changed(path)
-    return Packed(
-        path=path,
-        temporary=False,
-        digest=known.value,
-        size=size,
-        sha256=content.hexdigest(),
-        entries=len(bundle.entries),
-    )

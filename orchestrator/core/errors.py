@@ -77,6 +77,10 @@ class BundleError(UsageError):
     """A source that can't become a bundle."""
 
 
+class SourceChangedError(BundleError):
+    """A source that isn't what it was when it was walked or its digest taken."""
+
+
 class StateError(OrchestratorError):
     """The run's state can't be read or written."""
 

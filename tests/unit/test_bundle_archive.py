@@ -15,14 +15,15 @@ import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from orchestrator.bundle.archive import PackResult, pack
-from orchestrator.bundle.digest import archive_digest, tree_digest
-from orchestrator.bundle.entries import Entry
+from orchestrator.bundle.digest import Digest, archive_digest, tree_digest
+from orchestrator.bundle.entries import Check, Entry, no_check
+from orchestrator.bundle.stream import PackResult, pack_tree
 from orchestrator.bundle.tree import Tree, scan
 from orchestrator.bundle.zipwriter import ZipWriter
 from orchestrator.core.errors import BundleError
@@ -88,11 +89,20 @@ def write(path: Path, kind: str, content: bytes | str, executable: bool) -> None
         path.chmod(0o750 if executable else 0o604)
 
 
+def pack(
+    tree: Tree, bundle_format: BundleFormat, out: BinaryIO, *, expected: Digest | None = None, check: Check = no_check
+) -> PackResult:
+    with pack_tree(tree, bundle_format, expected=expected, check=check) as stream:
+        for chunk in stream:
+            assert chunk
+            out.write(chunk)
+        return stream.result
+
+
 def packed(tree: Tree, bundle_format: BundleFormat) -> tuple[bytes, PackResult]:
     out = io.BytesIO()
     result = pack(tree, bundle_format, out, expected=tree_digest(tree, bundle_format))
     assert result.size == len(out.getvalue())
-    assert result.sha256 == hashlib.sha256(out.getvalue()).hexdigest()
     return out.getvalue(), result
 
 

@@ -16,7 +16,8 @@ import pytest
 from orchestrator.bundle.appspec import AppSpecReport
 from orchestrator.bundle.appspec_findings import AppSpecFinding
 from orchestrator.bundle.digest import archive_digest
-from orchestrator.bundle.source import Bundle, digest, largest, materialise, object_key, open_source
+from orchestrator.bundle.packing import materialise
+from orchestrator.bundle.source import Bundle, digest, largest, object_key, open_source
 from orchestrator.core.errors import BundleError
 from orchestrator.core.model import BundleFormat, BundleSource
 
