@@ -14,6 +14,7 @@ import click
 from orchestrator.app.offline import sandbox_fleet
 from orchestrator.cli.files import check_writable
 from orchestrator.core.errors import UsageError
+from orchestrator.sandbox.home import HomeError
 from orchestrator.sandbox.options import Failure, Faults, SandboxOptions
 from orchestrator.sandbox.server import Sandbox, export_lines
 
@@ -50,6 +51,7 @@ def sandbox_options(given: Mapping[str, Any]) -> SandboxOptions:
         time_scale=given["time_scale"],
         instances=given["instances"],
         seed=given["seed"],
+        data=given["data"],
         faults=faults,
     )
 
@@ -66,6 +68,8 @@ async def _serve(sandbox: Sandbox, env_file: Path | None) -> None:
         async with AsyncExitStack() as stack:
             try:
                 endpoint = await stack.enter_async_context(sandbox.serve())
+            except HomeError as error:
+                raise UsageError(str(error), hint="see --data") from None
             except OSError as error:
                 raise UsageError(error.strerror or str(error), hint="see --host and --port") from None
             lines = export_lines(endpoint)

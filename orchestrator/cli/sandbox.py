@@ -42,6 +42,11 @@ from orchestrator.cli.options import environment_option, environment_variables, 
     "--reset-after", type=click.FloatRange(0, 1), default=0.0, help="Share of calls cut off after they were handled."
 )
 @option("--seed", type=int, default=0, show_default=True, help="The same seed rehearses the same.")
+@option(
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Keep everything in this folder: it is there again at the next start. Without it all is gone at the end.",
+)
 @option("--env-file", type=click.Path(path_type=Path), help="Also write the export lines to this file.")
 def sandbox(
     manifest: Path | None, environment: str | None, variables: tuple[tuple[str, str], ...], **given: object
@@ -50,7 +55,7 @@ def sandbox(
 
     With MANIFEST it holds the manifest's applications, groups (three instances each) and buckets, for all of its
     environments or for the one of -e; without, it is empty. It prints the variables that lead there, and runs until
-    Ctrl-C. All that it holds is gone then.
+    Ctrl-C. All that it holds is gone then, unless --data names a folder that keeps it.
 
     \b
       orchestrator sandbox release.yaml --env-file sandbox.env

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from orchestrator.sandbox.context import Context, Handler, check_batch, page
 from orchestrator.sandbox.errors import Json, ServiceError
-from orchestrator.sandbox.region import Application
+from orchestrator.sandbox.holdings import Application
 from orchestrator.sandbox.revisions import RevisionRecord, normal_location, revision_key
 
 _SORT_KEYS = {"registerTime": "registered", "firstUsedTime": "first_used", "lastUsedTime": "last_used"}
@@ -20,6 +20,7 @@ def create_application(context: Context, parameters: Json) -> Json:
     if name in context.region.applications:
         raise ServiceError("ApplicationAlreadyExistsException", f"Application already exists: {name}")
     application = context.region.applications[name] = Application(name=name, created=context.now)
+    context.region.shelf.keep_application(application)
     return {"applicationId": application.id}
 
 
@@ -45,13 +46,16 @@ def delete_application(context: Context, parameters: Json) -> Json:
     if application is not None:
         for group in application.groups.values():
             region.abandon(group, context.now, "APPLICATION_MISSING", "The application was deleted.")
+            region.shelf.drop_group(group)
+        region.shelf.drop_application(application)
         del region.applications[application.name]
     return {}
 
 
 def register_application_revision(context: Context, parameters: Json) -> Json:
     application = context.region.application(parameters["applicationName"])
-    application.register(normal_location(parameters["revision"]), context.now, parameters.get("description"))
+    record = application.register(normal_location(parameters["revision"]), context.now, parameters.get("description"))
+    context.region.shelf.keep_revision(application.name, record)
     return {}
 
 

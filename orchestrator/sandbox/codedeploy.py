@@ -11,11 +11,14 @@ from orchestrator.sandbox.bundles import BundleChecker
 from orchestrator.sandbox.context import Context, Handler, Rendered
 from orchestrator.sandbox.errors import ServiceError, unsupported
 from orchestrator.sandbox.fleet import FleetSpec, GroupSpec
+from orchestrator.sandbox.holdings import Application, Config
+from orchestrator.sandbox.home import Ledger
 from orchestrator.sandbox.identity import Scope
 from orchestrator.sandbox.injector import Injector
 from orchestrator.sandbox.options import SandboxOptions
-from orchestrator.sandbox.region import Application, Config, Region
+from orchestrator.sandbox.region import Region
 from orchestrator.sandbox.shapes import ServiceModel
+from orchestrator.sandbox.shelf import restore
 
 HANDLERS: Mapping[str, Handler] = {**applications.HANDLERS, **groups.HANDLERS, **operations.HANDLERS}
 
@@ -24,19 +27,31 @@ class CodeDeploy:
     """All accounts and regions. Knows no HTTP."""
 
     def __init__(
-        self, fleet: FleetSpec, options: SandboxOptions, injector: Injector, bundles: BundleChecker, started: float
+        self,
+        fleet: FleetSpec,
+        options: SandboxOptions,
+        injector: Injector,
+        bundles: BundleChecker,
+        started: float,
+        *,
+        ledger: Ledger | None = None,
     ) -> None:
+        """`fleet`: what is to be there; what the ledger has already stays as it is."""
         self._options = options
         self._injector = injector
         self._bundles = bundles
         self._started = started
         self._model = ServiceModel()
+        self._ledger = ledger or Ledger()
         self.regions: dict[tuple[str, str], Region] = {}
+        restore(self._ledger, self.region)
         for config in fleet.configs:
             region = self.region(config.account, config.region)
-            region.configs[config.name] = Config(
-                name=config.name, kind=config.kind, value=config.value, created=started
-            )
+            if config.name not in region.configs:
+                region.configs[config.name] = Config(
+                    name=config.name, kind=config.kind, value=config.value, created=started
+                )
+                region.shelf.keep_config(region.configs[config.name])
         for group in fleet.groups:
             self._add(group)
 
@@ -44,7 +59,9 @@ class CodeDeploy:
         """Made when it is first asked for: an account without anything in it exists, too."""
         key = (account, name)
         if key not in self.regions:
-            self.regions[key] = Region(account, name, self._options, lambda: self._injector.faults, self._started)
+            self.regions[key] = Region(
+                account, name, self._options, lambda: self._injector.faults, self._started, ledger=self._ledger
+            )
         return self.regions[key]
 
     async def call(self, operation: str, body: bytes, scope: Scope, now: float) -> bytes:
@@ -74,9 +91,13 @@ class CodeDeploy:
 
     def _add(self, spec: GroupSpec) -> None:
         region = self.region(spec.account, spec.region)
-        application = region.applications.setdefault(
-            spec.application, Application(name=spec.application, created=self._started)
-        )
+        application = region.applications.get(spec.application)
+        if application is None:
+            application = Application(name=spec.application, created=self._started)
+            region.applications[spec.application] = application
+            region.shelf.keep_application(application)
+        if spec.deployment_group in application.groups:
+            return
         settings = {
             "deploymentConfigName": spec.deployment_config,
             "serviceRoleArn": f"arn:aws:iam::{spec.account}:role/CodeDeployServiceRole",

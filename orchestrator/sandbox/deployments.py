@@ -6,12 +6,12 @@ import hashlib
 import secrets
 import string
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
 from orchestrator.sandbox.errors import Json
-from orchestrator.sandbox.health import Health
+from orchestrator.sandbox.health import HealthRule
+from orchestrator.sandbox.plain import NOT_KEPT, from_plain, to_plain
 from orchestrator.sandbox.schedule import Schedule, Step, Track
 
 Creator = Literal["user", "codeDeployRollback"]
@@ -29,13 +29,13 @@ class Deployment:
     """One deployment. `schedule` says all that changes with time."""
 
     id: str
-    group: Group
+    group: Group = field(metadata=NOT_KEPT)
     number: int
     """Counts the group's deployments from 1."""
     settings: Json
     """The members of DeploymentInfo that never change."""
     schedule: Schedule
-    health_of: Callable[[int], Health]
+    health_of: HealthRule
     """What its deployment configuration asked for when it was created; a rollback asks for the same."""
     rollback_events: frozenset[str] = frozenset()
     """The events on which it is rolled back."""
@@ -43,7 +43,7 @@ class Deployment:
     """Why no agent can download its bundle, if so."""
     is_stopping: bool = False
     rollback_info: Json | None = None
-    cached: tuple[tuple[Schedule, int, Json | None, str], str] | None = None
+    cached: tuple[tuple[Schedule, int, Json | None, str], str] | None = field(default=None, metadata=NOT_KEPT)
     """What DeploymentInfo was serialised from, and the JSON."""
 
     @property
@@ -74,6 +74,14 @@ class Deployment:
             "errorInformation": {"code": error[0], "message": error[1]} if error else None,
             "rollbackInfo": self.rollback_info,
         }
+
+    def to_data(self) -> Json:
+        """All of it, for the ledger; its group by id."""
+        return {**to_plain(self), "group": self.group.id}
+
+    @classmethod
+    def from_data(cls, data: Json, group: Group) -> Deployment:
+        return from_plain(cls, data, group=group)
 
     def summary(self, now: float) -> Json:
         """LastDeploymentInfo."""
@@ -115,10 +123,10 @@ class Group:
     settings: Json
     """The members of DeploymentGroupInfo that only UpdateDeploymentGroup changes."""
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
-    deployments: list[Deployment] = field(default_factory=list)
-    active: Deployment | None = None
+    deployments: list[Deployment] = field(default_factory=list, metadata=NOT_KEPT)
+    active: Deployment | None = field(default=None, metadata=NOT_KEPT)
     """The last one, as long as its end hasn't been dealt with."""
-    last_successful: Deployment | None = None
+    last_successful: Deployment | None = field(default=None, metadata=NOT_KEPT)
     installed: dict[str, str] = field(default_factory=dict)
     """Instance -> key of the revision on it."""
     unhealthy: set[str] = field(default_factory=set)
@@ -131,6 +139,20 @@ class Group:
     @property
     def last_attempted(self) -> Deployment | None:
         return self.deployments[-1] if self.deployments else None
+
+    def to_data(self) -> Json:
+        """All of it, for the ledger; deployments by id."""
+        active, good = self.active, self.last_successful
+        return {
+            **to_plain(self),
+            "active": active.id if active else None,
+            "last_successful": good.id if good else None,
+        }
+
+    @classmethod
+    def from_data(cls, data: Json) -> Group:
+        """Without its deployments: see `orchestrator.sandbox.shelf`."""
+        return from_plain(cls, data)
 
     def info(self, now: float) -> Json:
         """DeploymentGroupInfo, before it is cut to shape."""

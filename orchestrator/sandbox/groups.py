@@ -8,7 +8,8 @@ from orchestrator.sandbox.context import Context, Handler, check_batch, page
 from orchestrator.sandbox.deployments import Group, instance_ids
 from orchestrator.sandbox.errors import Json, ServiceError, unsupported
 from orchestrator.sandbox.fleet import BUILT_IN_CONFIGS
-from orchestrator.sandbox.region import Application, Config, Region
+from orchestrator.sandbox.holdings import Application, Config
+from orchestrator.sandbox.region import Region
 
 DEFAULT_CONFIG = "CodeDeployDefault.OneAtATime"
 _STYLE = {"deploymentType": "IN_PLACE", "deploymentOption": "WITHOUT_TRAFFIC_CONTROL"}
@@ -48,6 +49,7 @@ def add_group(region: Region, application: Application, name: str, settings: Jso
         instances=instance_ids(region.account, region.name, f"{application.name}/{name}", instances),
         settings={**_EMPTY, "deploymentStyle": dict(_STYLE), **settings},
     )
+    region.shelf.keep_group(group)
     return group
 
 
@@ -75,6 +77,8 @@ def update_deployment_group(context: Context, parameters: Json) -> Json:
         groups[new_name] = groups.pop(old_name)
         for record in region.application(group.application).revisions.values():
             record.groups = [new_name if name == old_name else name for name in record.groups]
+            region.shelf.keep_revision(group.application, record)
+    region.shelf.keep_group(group)
     return {"hooksNotCleanedUp": []}
 
 
@@ -112,6 +116,7 @@ def delete_deployment_group(context: Context, parameters: Json) -> Json:
     group = application.groups.get(parameters["deploymentGroupName"]) if application else None
     if application is not None and group is not None:
         region.abandon(group, context.now, "DEPLOYMENT_GROUP_MISSING", "The deployment group was deleted.")
+        region.shelf.drop_group(group)
         del application.groups[group.name]
     return {"hooksNotCleanedUp": []}
 
@@ -130,6 +135,7 @@ def create_deployment_config(context: Context, parameters: Json) -> Json:
         raise ServiceError("DeploymentConfigAlreadyExistsException", f"Deployment configuration already exists: {name}")
     kind, value = _minimum(parameters.get("minimumHealthyHosts") or {})
     config = region.configs[name] = Config(name=name, kind=kind, value=value, created=context.now)
+    region.shelf.keep_config(config)
     return {"deploymentConfigId": config.id}
 
 
@@ -164,6 +170,7 @@ def delete_deployment_config(context: Context, parameters: Json) -> Json:
     if users:
         raise ServiceError("DeploymentConfigInUseException", f"{name} is used by {', '.join(users)}")
     region.configs.pop(name, None)
+    region.shelf.drop_config(name)
     return {}
 
 

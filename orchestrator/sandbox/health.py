@@ -32,6 +32,21 @@ class Health:
         return self.total - failed >= max(self.minimum, 1)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HealthRule:
+    """What a deployment configuration asks for: called with a number of instances it gives their `Health`."""
+
+    kind: str
+    """HOST_COUNT, FLEET_PERCENT, or MOST_CONCURRENCY as CodeDeployDefault.OneAtATime has it."""
+    value: int
+    built_in: bool = False
+
+    def __call__(self, total: int) -> Health:
+        if self.kind == "MOST_CONCURRENCY":
+            return Health(total=total, minimum=total - self.value)
+        return health(self.kind, self.value, total, built_in=self.built_in)
+
+
 def health(kind: str, value: int, total: int, *, built_in: bool) -> Health:
     """`kind`: HOST_COUNT or FLEET_PERCENT, as the deployment configuration has it."""
     minimum = -(-total * value // 100) if kind == "FLEET_PERCENT" else value

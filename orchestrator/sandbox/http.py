@@ -16,6 +16,7 @@ from aiohttp import ClientPayloadError, web
 from orchestrator.sandbox import s3, sts
 from orchestrator.sandbox.codedeploy import CodeDeploy
 from orchestrator.sandbox.errors import S3Error, ServiceError
+from orchestrator.sandbox.home import HomeError, Ledger
 from orchestrator.sandbox.identity import AuthError, Keyring, Scope
 from orchestrator.sandbox.injector import Injector
 from orchestrator.sandbox.inspection import Calls
@@ -73,6 +74,7 @@ class Front:
         injector: Injector,
         calls: Calls,
         clock: Callable[[], float],
+        ledger: Ledger,
     ) -> None:
         self._codedeploy = codedeploy
         self._storage = storage
@@ -80,6 +82,7 @@ class Front:
         self._injector = injector
         self._calls = calls
         self._clock = clock
+        self._ledger = ledger
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         try:
@@ -110,6 +113,7 @@ class Front:
             scope = self._authenticate(exchange, now)
             self._injector.check_rate((scope.identity.account, scope.region), now)
             answer = await self._codedeploy.call(exchange.operation, body, scope, now)
+            self._ledger.flush()
             outcome, status = "ok", 200
         except AuthError as error:
             outcome, status = _JSON_AUTH[error.kind], 400
@@ -117,6 +121,9 @@ class Front:
         except ServiceError as error:
             outcome, status = error.code, error.status
             answer = _json_error(error.code, error.message)
+        except HomeError as error:
+            outcome, status = "ServiceUnavailable", 503
+            answer = _json_error(outcome, str(error))
         headers = {"x-amzn-RequestId": str(uuid.uuid4()), "Content-Type": _JSON}
         return self._finish(exchange, outcome, web.Response(body=answer, status=status, headers=headers))
 
@@ -130,10 +137,14 @@ class Front:
                 return fate
             now = self._clock()
             answer = sts.call(self._keyring, self._authenticate(exchange, now).identity, form, now)
+            self._ledger.flush()
             outcome = "ok"
         except AuthError as error:
             outcome = _STS_AUTH[error.kind]
             answer = sts.error_answer(ServiceError(outcome, error.message, status=403))
+        except HomeError as error:
+            outcome = "ServiceUnavailable"
+            answer = sts.error_answer(ServiceError(outcome, str(error), status=503))
         except ServiceError as error:
             outcome = error.code
             answer = sts.error_answer(error)
@@ -159,7 +170,11 @@ class Front:
                     body=_pieces(request),
                 ),
             )
+            self._ledger.flush()
             outcome = "ok"
+        except HomeError as error:
+            outcome = "ServiceUnavailable"
+            answer = s3.error_answer(S3Error(outcome, str(error), status=503), path)
         except AuthError as error:
             outcome, status = _S3_AUTH[error.kind]
             answer = s3.error_answer(S3Error(outcome, error.message, status=status), path)

@@ -9,9 +9,12 @@ import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from orchestrator.sandbox.fleet import DEFAULT_ACCOUNT
+from orchestrator.sandbox.home import Ledger
+from orchestrator.sandbox.plain import from_plain, to_plain
 
 _CREDENTIAL = re.compile(
     r"(?P<key>[A-Za-z0-9]+)/\d{8}/(?P<region>[a-z0-9-]+)/(?P<service>[a-z0-9-]+)/aws4_request(?![^,\s])"
@@ -54,7 +57,8 @@ class AuthError(Exception):
 class Keyring:
     """The keys issued so far."""
 
-    def __init__(self) -> None:
+    def __init__(self, ledger: Ledger | None = None) -> None:
+        self._ledger = ledger or Ledger()
         self.root = Identity(
             key=f"AKIA{DEFAULT_ACCOUNT}SBOX",
             secret="sandbox-secret-that-opens-nothing-else0",  # noqa: S106 - opens nothing but this sandbox
@@ -63,6 +67,8 @@ class Keyring:
             user_id="AIDASANDBOXUSER000000",
         )
         self._identities = {self.root.key: self.root}
+        for key, data in self._ledger.records("identity"):
+            self._identities[key] = from_plain(Identity, data)
 
     def assume(self, role_arn: str, session: str, *, expires: float) -> Identity:
         """New temporary keys of the role's account. Raises ValueError when it isn't a role's ARN."""
@@ -80,6 +86,7 @@ class Keyring:
             expires=expires,
         )
         self._identities[identity.key] = identity
+        self._ledger.note("identity", identity.key, partial(to_plain, identity))
         return identity
 
     def authenticate(self, headers: Mapping[str, str], query: Mapping[str, str], now: float) -> Scope:

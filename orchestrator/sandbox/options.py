@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Literal
 
 from orchestrator.sandbox.schedule import EVENTS_WITH_LOAD_BALANCER
@@ -128,6 +129,8 @@ class SandboxOptions:
     """Of the List operations of CodeDeploy."""
     storage_limit: int = 4 * 1024**3
     """Bytes that all objects together may take on disk."""
+    data: Path | None = None
+    """The folder in which everything lasts; None: all is gone when it ends."""
     faults: Faults = field(default_factory=Faults)
 
     def __post_init__(self) -> None:

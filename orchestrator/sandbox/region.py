@@ -5,18 +5,19 @@ Time passes by looking: every operation first calls `settle`, which deals with t
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from orchestrator.sandbox import course
 from orchestrator.sandbox import schedule as schedules
 from orchestrator.sandbox.deployments import Deployment, Group, new_deployment_id
 from orchestrator.sandbox.errors import Json, ServiceError
-from orchestrator.sandbox.health import Health, health
+from orchestrator.sandbox.health import HealthRule
+from orchestrator.sandbox.holdings import Application, Config
+from orchestrator.sandbox.home import Ledger
 from orchestrator.sandbox.options import Faults, SandboxOptions
-from orchestrator.sandbox.revisions import RevisionRecord, revision_key
+from orchestrator.sandbox.revisions import revision_key
+from orchestrator.sandbox.shelf import Shelf
 
 DRAIN = 0.5
 """Seconds that running commands take to end after a stop, at time scale 1."""
@@ -29,56 +30,23 @@ _BUILT_IN = {
 }
 
 
-@dataclass(slots=True)
-class Config:
-    """A deployment configuration."""
-
-    name: str
-    kind: str
-    value: int
-    created: float
-    built_in: bool = False
-    id: str = field(default_factory=lambda: str(uuid.uuid4()))
-
-    def health(self, total: int) -> Health:
-        if self.kind == "MOST_CONCURRENCY":
-            return Health(total=total, minimum=total - self.value)
-        return health(self.kind, self.value, total, built_in=self.built_in)
-
-
-@dataclass(slots=True)
-class Application:
-    name: str
-    created: float
-    groups: dict[str, Group] = field(default_factory=dict)
-    revisions: dict[str, RevisionRecord] = field(default_factory=dict)
-    id: str = field(default_factory=lambda: str(uuid.uuid4()))
-
-    def info(self) -> Json:
-        return {
-            "applicationId": self.id,
-            "applicationName": self.name,
-            "createTime": self.created,
-            "linkedToGitHub": False,
-            "computePlatform": "Server",
-        }
-
-    def register(self, location: Json, now: float, description: str | None = None) -> RevisionRecord:
-        record = self.revisions.setdefault(revision_key(location), RevisionRecord(location=location, registered=now))
-        if description is not None:
-            record.description = description
-        return record
-
-
 class Region:
     """Applications, groups, configurations and deployments of one account in one region."""
 
     def __init__(
-        self, account: str, name: str, options: SandboxOptions, faults: Callable[[], Faults], created: float
+        self,
+        account: str,
+        name: str,
+        options: SandboxOptions,
+        faults: Callable[[], Faults],
+        created: float,
+        *,
+        ledger: Ledger | None = None,
     ) -> None:
         self.account = account
         self.name = name
         self.options = options
+        self.shelf = Shelf(ledger or Ledger(), account, name)
         self._faults = faults
         self.applications: dict[str, Application] = {}
         self.configs = {
@@ -157,6 +125,7 @@ class Region:
         if rollback is not None:
             others = deployment.rollback_events - on_request
             deployment.rollback_events = others | on_request if rollback else others
+            self.shelf.keep_deployment(deployment)
         if deployment.is_stopping:
             return True
         deployment.is_stopping = True
@@ -167,6 +136,7 @@ class Region:
             code="MANUAL_STOP",
             message="The deployment was stopped by a request.",
         )
+        self.shelf.keep_deployment(deployment)
         self.settle(deployment.group, now)
         return deployment.schedule.ended <= now
 
@@ -176,6 +146,7 @@ class Region:
         if group.active is not None:
             group.active.rollback_events = frozenset()
             group.active.schedule = schedules.stop(group.active.schedule, now, 0.0, code=code, message=message)
+            self.shelf.keep_deployment(group.active)
             self.settle(group, now)
 
     def settle(self, group: Group, now: float) -> None:
@@ -184,6 +155,11 @@ class Region:
             group.active = None
             self._active.discard(group)
             self._finish(deployment)
+
+    def take_up(self, deployment: Deployment) -> None:
+        """One that was under way when the sandbox ended; time has gone on meanwhile."""
+        deployment.group.active = deployment
+        self._active.add(deployment.group)
 
     def settle_all(self, now: float) -> None:
         for group in tuple(self._active):
@@ -195,7 +171,7 @@ class Region:
         settings: Json,
         now: float,
         problem: str | None,
-        health_of: Callable[[int], Health],
+        health_of: HealthRule,
         rollback_events: frozenset[str] = frozenset(),
     ) -> Deployment:
         faults = self._faults()
@@ -227,6 +203,7 @@ class Region:
         group.active = deployment
         self._active.add(group)
         self.deployments[deployment.id] = deployment
+        self.shelf.keep_deployment(deployment)
         return deployment
 
     def _use_revision(self, group: Group, location: Json, now: float) -> None:
@@ -235,13 +212,16 @@ class Region:
         last = group.last_attempted
         if last is not None and (old := application.revisions.get(revision_key(last.revision))) is not None:
             old.groups = [name for name in old.groups if name != group.name]
+            self.shelf.keep_revision(application.name, old)
         record = application.register(location, now)
         record.groups.append(group.name)
         record.first_used = record.first_used or now
         record.last_used = now
+        self.shelf.keep_revision(application.name, record)
 
     def _finish(self, deployment: Deployment) -> None:
         group, ended = deployment.group, deployment.schedule
+        self.shelf.keep_deployment(deployment)
         installed = revision_key(deployment.revision)
         for track in ended.tracks:
             if track.outcome == "Succeeded":

@@ -42,7 +42,7 @@ async def create_bucket(call: Call) -> Answer:
             "Your previous request to create the named bucket succeeded and you already own it.",
             status=409,
         )
-    call.storage.buckets[call.bucket] = Bucket(name=call.bucket, region=region, created=call.request.now)
+    call.storage.add_bucket(Bucket(name=call.bucket, region=region, created=call.request.now))
     return Answer(headers={"Location": f"/{call.bucket}"})
 
 
@@ -54,10 +54,7 @@ def delete_bucket(call: Call) -> Answer:
     bucket = call.found_bucket()
     if bucket.objects:
         raise S3Error("BucketNotEmpty", "The bucket you tried to delete is not empty", status=409)
-    for upload in bucket.uploads.values():
-        for part in upload.parts.values():
-            call.storage.free(part.blob)
-    del call.storage.buckets[bucket.name]
+    call.storage.remove_bucket(bucket)
     return Answer(status=204)
 
 
@@ -78,6 +75,7 @@ async def put_bucket_versioning(call: Call) -> Answer:
     if status not in ("Enabled", "Suspended"):
         raise S3Error("MalformedXML", f"Status {status!r} is neither Enabled nor Suspended", status=400)
     bucket.versioning = status
+    call.storage.change_bucket(bucket)
     return Answer()
 
 

@@ -41,7 +41,7 @@ def create_multipart_upload(call: Call) -> Answer:
         algorithm=algorithm,
         checksum_type=call.headers.get("x-amz-checksum-type", "COMPOSITE"),
     )
-    bucket.uploads[upload.id] = upload
+    call.storage.begin(bucket, upload)
     content = text("Bucket", bucket.name) + text("Key", call.key) + text("UploadId", upload.id)
     headers = (
         {"x-amz-checksum-algorithm": algorithm.upper(), "x-amz-checksum-type": upload.checksum_type}
@@ -61,24 +61,20 @@ async def upload_part(call: Call) -> Answer:
     if bucket.uploads.get(upload.id) is not upload:
         call.storage.free(received.blob)  # it was aborted while the part came in
         raise _no_such_upload()
-    old = upload.parts.get(number)
-    if old is not None:
-        call.storage.free(old.blob)
-    upload.parts[number] = Part(
+    part = Part(
         number=number, etag=received.etag, blob=received.blob, modified=call.request.now, checksums=received.checksums
     )
+    call.storage.put_part(bucket, upload, part)
     return Answer(headers={"ETag": f'"{received.etag}"', **received.checksums})
 
 
 async def complete_multipart_upload(call: Call) -> Answer:
     bucket = call.found_bucket()
-    upload = _find(call, bucket)
     document = await read_xml(call.request.body, "CompleteMultipartUpload")
+    upload = _find(call, bucket)
     parts = [_named_part(upload, element) for element in document.findall("Part")]
     _check_parts(parts)
     check_write(bucket, call.key, call.headers)
-    if bucket.uploads.pop(upload.id, None) is None:
-        raise _no_such_upload()
     blob = Blob(tuple(piece for part in parts for piece in part.blob.pieces))
     version = Version(
         key=upload.key,
@@ -90,9 +86,7 @@ async def complete_multipart_upload(call: Call) -> Answer:
         checksums=_checksums(upload, parts, blob),
         checksum_type=upload.checksum_type,
     )
-    call.storage.put(bucket, version)
-    for number in upload.parts.keys() - {part.number for part in parts}:
-        call.storage.free(upload.parts[number].blob)  # the client leaves these out
+    call.storage.complete(bucket, upload, version, [part.number for part in parts])
     content = text("Location", f"/{bucket.name}/{upload.key}") + text("Bucket", bucket.name)
     content += text("Key", upload.key) + text("ETag", f'"{version.etag}"')
     for algorithm, element in _CHECKSUM_ELEMENTS.items():
@@ -106,9 +100,7 @@ async def complete_multipart_upload(call: Call) -> Answer:
 def abort_multipart_upload(call: Call) -> Answer:
     bucket = call.found_bucket()
     upload = _find(call, bucket)
-    del bucket.uploads[upload.id]
-    for part in upload.parts.values():
-        call.storage.free(part.blob)
+    call.storage.abort(bucket, upload)
     return Answer(status=204)
 
 

@@ -12,7 +12,7 @@ import errno
 import shlex
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -26,11 +26,14 @@ if TYPE_CHECKING:
     from aiohttp import web
 
     from orchestrator.sandbox.codedeploy import CodeDeploy
+    from orchestrator.sandbox.home import Ledger
 
 Clock = Callable[[], float]
 """Epoch seconds that never go back."""
 
 _FIRST_REGION = "us-east-1"
+_FLUSHES = 0.2
+"""Seconds between two looks for what has changed without a call."""
 _SHUTDOWN = 1.0
 """Seconds that requests under way have to end when the sandbox closes."""
 
@@ -116,29 +119,32 @@ class Sandbox:
 
     @asynccontextmanager
     async def serve(self) -> AsyncIterator[Endpoint]:
-        """Raises OSError, with host and port in its text, when it can't listen there."""
+        """Raises OSError, with its place in its text: it can't listen there, or can't keep its data there."""
         # These bring in aiohttp and botocore, which whoever only names a sandbox must not pay for.
+        import asyncio  # noqa: PLC0415 - see above
+
         from aiohttp import web  # noqa: PLC0415 - see above
 
         from orchestrator.sandbox.bundles import BundleChecker  # noqa: PLC0415 - see above
         from orchestrator.sandbox.codedeploy import CodeDeploy  # noqa: PLC0415 - see above
+        from orchestrator.sandbox.home import open_home  # noqa: PLC0415 - see above
         from orchestrator.sandbox.http import Front  # noqa: PLC0415 - see above
         from orchestrator.sandbox.storage import Bucket, Storage  # noqa: PLC0415 - see above
 
         options, started = self._options, self._clock()
         with ExitStack() as stack:
-            storage = Storage(options.storage_limit)
-            stack.callback(storage.close)
+            home = open_home(options.data)
+            stack.callback(home.close)
+            storage = Storage(options.storage_limit, home)
             for spec in self._fleet.buckets:
-                storage.buckets[spec.name] = Bucket(
-                    name=spec.name,
-                    region=spec.region,
-                    created=started,
-                    versioning="Enabled" if spec.versioned else "",
-                )
+                if spec.name not in storage.buckets:
+                    versioning = "Enabled" if spec.versioned else ""
+                    storage.add_bucket(
+                        Bucket(name=spec.name, region=spec.region, created=started, versioning=versioning)
+                    )
             injector = Injector(options.faults, seed=options.seed, started=started)
-            codedeploy = CodeDeploy(self._fleet, options, injector, BundleChecker(storage), started)
-            keyring, calls = Keyring(), Calls()
+            codedeploy = CodeDeploy(self._fleet, options, injector, BundleChecker(storage), started, ledger=home.ledger)
+            keyring, calls = Keyring(home.ledger), Calls()
             front = Front(
                 codedeploy=codedeploy,
                 storage=storage,
@@ -146,12 +152,15 @@ class Sandbox:
                 injector=injector,
                 calls=calls,
                 clock=self._clock,
+                ledger=home.ledger,
             )
             # Bodies are stored as they come: a gzip that is uploaded as such must not be unpacked on the way.
             server = web.Server(front.handle, access_log=None, auto_decompress=False)
             runner = web.ServerRunner(server, shutdown_timeout=_SHUTDOWN)
             await runner.setup()
+            keeping = asyncio.create_task(_keep(home.ledger)) if home.is_lasting else None
             try:
+                home.ledger.flush()
                 port = await _listen(runner, options)
                 yield Endpoint(
                     url=f"http://{_in_url(options.host)}:{port}",
@@ -163,6 +172,8 @@ class Sandbox:
                     _clock=self._clock,
                 )
             finally:
+                if keeping is not None:
+                    keeping.cancel()
                 await runner.cleanup()
 
     def _region(self) -> str:
@@ -174,6 +185,16 @@ class Sandbox:
 def export_lines(endpoint: Endpoint) -> str:
     """For a POSIX shell, one `export` a line: `eval "$(…)"`."""
     return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in endpoint.environment().items())
+
+
+async def _keep(ledger: Ledger) -> None:
+    """What changes without a call gets onto disk, too."""
+    import asyncio  # noqa: PLC0415 - as in `serve`
+
+    while True:
+        await asyncio.sleep(_FLUSHES)
+        with suppress(OSError):  # the next answer says so
+            ledger.flush()
 
 
 def _in_url(host: str) -> str:

@@ -1,22 +1,25 @@
-"""What S3 keeps: buckets, versions of objects, unfinished multipart uploads. Bodies lie in one temporary folder."""
+"""What S3 keeps: buckets, versions of objects, unfinished multipart uploads. Bodies lie in a folder of the home's."""
 
 from __future__ import annotations
 
 import io
+import os
 import secrets
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from orchestrator.sandbox.errors import S3Error
+from orchestrator.sandbox.home import Home, open_home
+from orchestrator.sandbox.plain import NOT_KEPT
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 _IN_MEMORY = 64 * 1024
-"""Bodies up to so many bytes stay in memory."""
+"""Bodies up to so many bytes stay in memory, where nothing has to last."""
 _CHUNK = 256 * 1024
 
 
@@ -109,8 +112,8 @@ class BlobWriter:
             self._spill()
 
     def finish(self) -> Blob:
-        if self._path is not None:
-            self._spill()
+        if self._path is not None or (self._storage.is_lasting and self.size):
+            self._spill(is_last=True)
         return Blob((Piece(self.size, bytes(self._buffer), self._path),))
 
     def discard(self) -> None:
@@ -118,11 +121,19 @@ class BlobWriter:
         if self._path is not None:
             self._path.unlink(missing_ok=True)
 
-    def _spill(self) -> None:
+    def _spill(self, *, is_last: bool = False) -> None:
         if self._path is None:
             self._path = self._storage.new_path()
-        with self._path.open("ab") as file:
-            file.write(self._buffer)
+        try:
+            with self._path.open("ab") as file:
+                file.write(self._buffer)
+                if is_last and self._storage.is_lasting:
+                    file.flush()
+                    os.fsync(file.fileno())
+        except OSError as error:
+            raise S3Error(
+                "SandboxStorageFull", f"The sandbox can't store the body: {error.strerror}", status=507
+            ) from error
         self._buffer.clear()
 
 
@@ -136,7 +147,7 @@ class Version:
     modified: float
     etag: str
     """Without quotes."""
-    blob: Blob | None
+    blob: Blob | None = field(metadata=NOT_KEPT)
     headers: dict[str, str] = field(default_factory=dict)
     """Content-Type, x-amz-meta-… and so on, as GetObject gives them back."""
     checksums: dict[str, str] = field(default_factory=dict)
@@ -156,7 +167,7 @@ class Version:
 class Part:
     number: int
     etag: str
-    blob: Blob
+    blob: Blob = field(metadata=NOT_KEPT)
     modified: float
     checksums: dict[str, str] = field(default_factory=dict)
 
@@ -171,7 +182,7 @@ class Upload:
     headers: dict[str, str]
     algorithm: str | None
     checksum_type: str
-    parts: dict[int, Part] = field(default_factory=dict)
+    parts: dict[int, Part] = field(default_factory=dict, metadata=NOT_KEPT)
 
 
 @dataclass(kw_only=True, slots=True)
@@ -181,9 +192,16 @@ class Bucket:
     created: float
     versioning: str = ""
     """Empty, Enabled or Suspended."""
-    objects: dict[str, list[Version]] = field(default_factory=dict)
+    objects: dict[str, list[Version]] = field(default_factory=dict, metadata=NOT_KEPT)
     """Key -> versions, the newest last."""
-    uploads: dict[str, Upload] = field(default_factory=dict)
+    uploads: dict[str, Upload] = field(default_factory=dict, metadata=NOT_KEPT)
+
+    def blobs(self) -> Iterator[Blob]:
+        """All bodies: of objects, and of parts."""
+        for versions in self.objects.values():
+            yield from (version.blob for version in versions if version.blob is not None)
+        for upload in self.uploads.values():
+            yield from (part.blob for part in upload.parts.values())
 
     def latest(self, key: str) -> Version | None:
         """None where there is nothing, or a delete marker on top."""
@@ -204,16 +222,23 @@ class Bucket:
 
 
 class Storage:
-    """All buckets. `close` removes the temporary folder."""
+    """All buckets, and every change of them. `home`: where bodies go; by default a temporary one, gone at `close`."""
 
-    def __init__(self, limit: int) -> None:
-        self.buckets: dict[str, Bucket] = {}
+    def __init__(self, limit: int, home: Home | None = None) -> None:
+        from orchestrator.sandbox.object_records import ObjectRecords, restore_objects  # noqa: PLC0415 - they know us
+
+        self._owns_home = home is None
+        self._home = home or open_home(None)
+        self._folder = self._home.folder("objects")
+        self._records = ObjectRecords(self._home.ledger)
         self._limit = limit
-        self._used = 0
-        self._folder = tempfile.TemporaryDirectory(prefix="orchestrator-sandbox-", ignore_cleanup_errors=True)
+        self.is_lasting = self._home.is_lasting
+        self.buckets: dict[str, Bucket] = restore_objects(self._home.ledger, self._folder)
+        self._used = sum(blob.size for bucket in self.buckets.values() for blob in bucket.blobs())
 
     def close(self) -> None:
-        self._folder.cleanup()
+        if self._owns_home:
+            self._home.close()
 
     def bucket(self, name: str) -> Bucket:
         """Raises `S3Error`."""
@@ -221,6 +246,21 @@ class Storage:
             return self.buckets[name]
         except KeyError:
             raise S3Error("NoSuchBucket", f"The specified bucket does not exist: {name}", status=404) from None
+
+    def add_bucket(self, bucket: Bucket) -> None:
+        self.buckets[bucket.name] = bucket
+        self._records.keep_bucket(bucket)
+
+    def change_bucket(self, bucket: Bucket) -> None:
+        """Its own settings are others now."""
+        self._records.keep_bucket(bucket)
+
+    def remove_bucket(self, bucket: Bucket) -> None:
+        """One without objects; what of uploads was begun goes, too."""
+        for upload in tuple(bucket.uploads.values()):
+            self.abort(bucket, upload)
+        del self.buckets[bucket.name]
+        self._records.drop_bucket(bucket)
 
     def reserve(self, size: int) -> None:
         """Raises `S3Error` when the storage would take more than it may."""
@@ -236,7 +276,7 @@ class Storage:
         return BlobWriter(self)
 
     def new_path(self) -> Path:
-        return Path(self._folder.name) / secrets.token_hex(12)
+        return self._folder / secrets.token_hex(12)
 
     def put(self, bucket: Bucket, version: Version) -> None:
         """On top of the others, or in place of the one without a version id."""
@@ -244,21 +284,56 @@ class Storage:
         if version.id == "null":
             for old in [old for old in versions if old.id == "null"]:
                 versions.remove(old)
+                self._records.drop_version(bucket, old)
                 self.free(old.blob)
         versions.append(version)
+        self._records.keep_version(bucket, version)
+
+    def replace(self, bucket: Bucket, old: Version, new: Version) -> None:
+        """The same version with other tags, say; the body stays."""
+        versions = bucket.objects[old.key]
+        versions[versions.index(old)] = new
+        self._records.keep_version(bucket, new)
 
     def remove(self, bucket: Bucket, version: Version) -> None:
         versions = bucket.objects[version.key]
         versions.remove(version)
         if not versions:
             del bucket.objects[version.key]
+        self._records.drop_version(bucket, version)
         self.free(version.blob)
+
+    def begin(self, bucket: Bucket, upload: Upload) -> None:
+        bucket.uploads[upload.id] = upload
+        self._records.keep_upload(bucket, upload)
+
+    def put_part(self, bucket: Bucket, upload: Upload, part: Part) -> None:
+        """In place of one with the same number."""
+        old = upload.parts.get(part.number)
+        upload.parts[part.number] = part
+        self._records.keep_part(bucket, upload, part)
+        if old is not None:
+            self.free(old.blob)
+
+    def complete(self, bucket: Bucket, upload: Upload, version: Version, numbers: Iterable[int]) -> None:
+        """The parts of these numbers have become `version`; the others go."""
+        del bucket.uploads[upload.id]
+        self._records.drop_upload(upload)
+        self.put(bucket, version)
+        for number in upload.parts.keys() - set(numbers):
+            self.free(upload.parts[number].blob)
+
+    def abort(self, bucket: Bucket, upload: Upload) -> None:
+        del bucket.uploads[upload.id]
+        self._records.drop_upload(upload)
+        for part in upload.parts.values():
+            self.free(part.blob)
 
     def free(self, blob: Blob | None) -> None:
         for piece in blob.pieces if blob is not None else ():
             self.reserve(-piece.size)
             if piece.path is not None:
-                piece.path.unlink(missing_ok=True)
+                self._home.ledger.when_kept(partial(piece.path.unlink, missing_ok=True))
 
 
 def new_version_id(bucket: Bucket) -> str:

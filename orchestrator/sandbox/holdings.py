@@ -1,0 +1,55 @@
+"""What a region of CodeDeploy holds besides groups and deployments: applications and deployment configurations."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, field
+
+from orchestrator.sandbox.deployments import Group
+from orchestrator.sandbox.errors import Json
+from orchestrator.sandbox.health import HealthRule
+from orchestrator.sandbox.plain import NOT_KEPT
+from orchestrator.sandbox.revisions import RevisionRecord, revision_key
+
+
+@dataclass(slots=True)
+class Config:
+    """A deployment configuration."""
+
+    name: str
+    kind: str
+    value: int
+    created: float
+    built_in: bool = False
+    id: str = field(default_factory=lambda: str(uuid.uuid4()))
+
+    @property
+    def health(self) -> HealthRule:
+        return HealthRule(kind=self.kind, value=self.value, built_in=self.built_in)
+
+
+@dataclass(slots=True)
+class Application:
+    name: str
+    created: float
+    platform: str = "Server"
+    """Server, Lambda or ECS."""
+    tags: dict[str, str] = field(default_factory=dict)
+    groups: dict[str, Group] = field(default_factory=dict, metadata=NOT_KEPT)
+    revisions: dict[str, RevisionRecord] = field(default_factory=dict, metadata=NOT_KEPT)
+    id: str = field(default_factory=lambda: str(uuid.uuid4()))
+
+    def info(self) -> Json:
+        return {
+            "applicationId": self.id,
+            "applicationName": self.name,
+            "createTime": self.created,
+            "linkedToGitHub": False,
+            "computePlatform": self.platform,
+        }
+
+    def register(self, location: Json, now: float, description: str | None = None) -> RevisionRecord:
+        record = self.revisions.setdefault(revision_key(location), RevisionRecord(location=location, registered=now))
+        if description is not None:
+            record.description = description
+        return record
