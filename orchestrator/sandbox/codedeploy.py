@@ -8,10 +8,11 @@ from collections.abc import Mapping
 
 from orchestrator.sandbox import applications, groups, operations
 from orchestrator.sandbox.bundles import BundleChecker
+from orchestrator.sandbox.configs import Config
 from orchestrator.sandbox.context import Context, Handler, Rendered
 from orchestrator.sandbox.errors import ServiceError, unsupported
 from orchestrator.sandbox.fleet import FleetSpec, GroupSpec
-from orchestrator.sandbox.holdings import Application, Config
+from orchestrator.sandbox.holdings import Application
 from orchestrator.sandbox.home import Ledger
 from orchestrator.sandbox.identity import Scope
 from orchestrator.sandbox.injector import Injector

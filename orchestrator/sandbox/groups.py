@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from orchestrator.sandbox.configs import Config
 from orchestrator.sandbox.context import Context, Handler, check_batch, page
 from orchestrator.sandbox.deployments import Group, instance_ids
 from orchestrator.sandbox.errors import Json, ServiceError, unsupported
-from orchestrator.sandbox.fleet import BUILT_IN_CONFIGS
-from orchestrator.sandbox.holdings import Application, Config
+from orchestrator.sandbox.holdings import Application
 from orchestrator.sandbox.region import Region
 
 DEFAULT_CONFIG = "CodeDeployDefault.OneAtATime"
@@ -140,16 +140,7 @@ def create_deployment_config(context: Context, parameters: Json) -> Json:
 
 
 def get_deployment_config(context: Context, parameters: Json) -> Json:
-    config = context.region.config(parameters["deploymentConfigName"])
-    return {
-        "deploymentConfigInfo": {
-            "deploymentConfigId": config.id,
-            "deploymentConfigName": config.name,
-            "minimumHealthyHosts": {"type": config.kind, "value": config.value},
-            "createTime": config.created,
-            "computePlatform": "Server",
-        }
-    }
+    return {"deploymentConfigInfo": context.region.config(parameters["deploymentConfigName"]).info()}
 
 
 def list_deployment_configs(context: Context, parameters: Json) -> Json:
@@ -159,7 +150,7 @@ def list_deployment_configs(context: Context, parameters: Json) -> Json:
 
 def delete_deployment_config(context: Context, parameters: Json) -> Json:
     region, name = context.region, parameters["deploymentConfigName"]
-    if name in BUILT_IN_CONFIGS:
+    if name in region.configs and region.configs[name].built_in:
         raise ServiceError("InvalidOperationException", f"{name} is AWS's own and can't be deleted")
     users = [
         group.target

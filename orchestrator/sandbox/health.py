@@ -42,9 +42,15 @@ class HealthRule:
     built_in: bool = False
 
     def __call__(self, total: int) -> Health:
+        return Health(total=total, minimum=self.minimum(total))
+
+    def minimum(self, total: int) -> int:
+        """Of `total` instances. A minimum of them all leaves none to deploy to."""
         if self.kind == "MOST_CONCURRENCY":
-            return Health(total=total, minimum=total - self.value)
-        return health(self.kind, self.value, total, built_in=self.built_in)
+            return total - self.value
+        minimum = -(-total * self.value // 100) if self.kind == "FLEET_PERCENT" else self.value
+        # AWS's own configurations deploy to a fleet of one, whatever share of it they ask for.
+        return min(minimum, total - 1) if self.built_in else minimum
 
 
 def health(kind: str, value: int, total: int, *, built_in: bool) -> Health:

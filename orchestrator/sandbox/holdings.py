@@ -1,4 +1,4 @@
-"""What a region of CodeDeploy holds besides groups and deployments: applications and deployment configurations."""
+"""What a region of CodeDeploy holds besides groups, deployments and configurations: its applications."""
 
 from __future__ import annotations
 
@@ -7,25 +7,8 @@ from dataclasses import dataclass, field
 
 from orchestrator.sandbox.deployments import Group
 from orchestrator.sandbox.errors import Json
-from orchestrator.sandbox.health import HealthRule
 from orchestrator.sandbox.plain import NOT_KEPT
 from orchestrator.sandbox.revisions import RevisionRecord, revision_key
-
-
-@dataclass(slots=True)
-class Config:
-    """A deployment configuration."""
-
-    name: str
-    kind: str
-    value: int
-    created: float
-    built_in: bool = False
-    id: str = field(default_factory=lambda: str(uuid.uuid4()))
-
-    @property
-    def health(self) -> HealthRule:
-        return HealthRule(kind=self.kind, value=self.value, built_in=self.built_in)
 
 
 @dataclass(slots=True)

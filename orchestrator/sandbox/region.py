@@ -10,10 +10,11 @@ from fnmatch import fnmatchcase
 
 from orchestrator.sandbox import course
 from orchestrator.sandbox import schedule as schedules
+from orchestrator.sandbox.configs import Config, built_in
 from orchestrator.sandbox.deployments import Deployment, Group, new_deployment_id
 from orchestrator.sandbox.errors import Json, ServiceError
 from orchestrator.sandbox.health import HealthRule
-from orchestrator.sandbox.holdings import Application, Config
+from orchestrator.sandbox.holdings import Application
 from orchestrator.sandbox.home import Ledger
 from orchestrator.sandbox.options import Faults, SandboxOptions
 from orchestrator.sandbox.revisions import revision_key
@@ -21,13 +22,6 @@ from orchestrator.sandbox.shelf import Shelf
 
 DRAIN = 0.5
 """Seconds that running commands take to end after a stop, at time scale 1."""
-
-_BUILT_IN = {
-    "CodeDeployDefault.AllAtOnce": ("FLEET_PERCENT", 0),
-    "CodeDeployDefault.HalfAtATime": ("FLEET_PERCENT", 50),
-    # AWS reports this type and value, though the API's own enum doesn't have it.
-    "CodeDeployDefault.OneAtATime": ("MOST_CONCURRENCY", 1),
-}
 
 
 class Region:
@@ -49,10 +43,7 @@ class Region:
         self.shelf = Shelf(ledger or Ledger(), account, name)
         self._faults = faults
         self.applications: dict[str, Application] = {}
-        self.configs = {
-            name: Config(name=name, kind=kind, value=value, created=created, built_in=True)
-            for name, (kind, value) in _BUILT_IN.items()
-        }
+        self.configs = built_in(created)
         self.deployments: dict[str, Deployment] = {}
         """In the order of their creation."""
         self._active: set[Group] = set()

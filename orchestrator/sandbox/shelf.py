@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from orchestrator.sandbox.configs import Config
 from orchestrator.sandbox.deployments import Deployment, Group
 from orchestrator.sandbox.errors import Json
-from orchestrator.sandbox.holdings import Application, Config
+from orchestrator.sandbox.holdings import Application
 from orchestrator.sandbox.home import Ledger
 from orchestrator.sandbox.plain import from_plain, to_plain
 from orchestrator.sandbox.revisions import RevisionRecord, revision_key
