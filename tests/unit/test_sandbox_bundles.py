@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import tarfile
 import zipfile
 from collections.abc import Iterator
@@ -102,6 +103,7 @@ async def test_a_missing_bucket(objects: Objects) -> None:
         (b"", "zip", "unpacked as zip"),
         (b"", "tar", "unpacked as tar"),
     ],
+    ids=itertools.count(),  # archives hold the time, and names of tests must be the same in every process
 )
 async def test_it_has_to_open_and_to_hold_an_appspec(
     objects: Objects, data: bytes, kind: str, expected: str | None
