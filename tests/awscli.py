@@ -21,7 +21,7 @@ def find_aws() -> str:
     return found
 
 
-def open_client(service: str, environment: Mapping[str, str]) -> Any:
+def open_client(service: str, environment: Mapping[str, str], **more: Any) -> Any:
     """A plain client of the SDK, for the sandbox whose variables these are."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the SDK's own, about Python
@@ -33,4 +33,5 @@ def open_client(service: str, environment: Mapping[str, str]) -> Any:
             endpoint_url=environment["AWS_ENDPOINT_URL"],
             aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
             aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
+            **more,
         )

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote, unquote
 from xml.etree import ElementTree as ET
 
 import aiohttp
@@ -95,7 +96,8 @@ class Caller:
 
     async def s3(self, method: str, path: str, body: bytes = b"", **headers: str) -> Reply:
         """`path`: percent-encoded. `x_amz_meta_a="b"` is sent as `x-amz-meta-a: b`."""
-        return await self.send("s3", method, path, body, {n.replace("_", "-"): v for n, v in headers.items()})
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        return await self.send("s3", method, _strict(path), body, sent)
 
     async def send(self, service: str, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> Reply:
         signed = self.sign(service, method, path, body, {**self.headers, **headers})
@@ -117,6 +119,13 @@ class Caller:
         signer = _S3Signer(credentials, given, self.region) if service == "s3" else None
         (signer or SigV4Auth(credentials, service, self.region)).add_auth(request)
         return dict(request.headers.items())
+
+
+def _strict(path: str) -> str:
+    """A signature is over the strict encoding of the query, so that is what clients send."""
+    place, mark, query = path.partition("?")
+    pairs = [one.split("=", 1) for one in query.split("&")]
+    return place + mark + "&".join("=".join(quote(unquote(part), safe="-_.~") for part in pair) for pair in pairs)
 
 
 class _S3Signer(S3SigV4Auth):  # type: ignore[misc]  # botocore has no types

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
+import re
 import socket
 import struct
 import urllib.parse
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 
 from aiohttp import ClientPayloadError, web
@@ -17,15 +19,17 @@ from orchestrator.sandbox import s3, sts
 from orchestrator.sandbox.codedeploy import CodeDeploy
 from orchestrator.sandbox.errors import S3Error, ServiceError
 from orchestrator.sandbox.home import HomeError, Ledger
-from orchestrator.sandbox.identity import AuthError, Keyring, Scope
+from orchestrator.sandbox.identity import Keyring, Scope
 from orchestrator.sandbox.injector import Injector
 from orchestrator.sandbox.inspection import Calls
 from orchestrator.sandbox.options import Service
+from orchestrator.sandbox.signature import PAYLOADS, UNSIGNED, AuthError, Parts, read_claim
 from orchestrator.sandbox.storage import Blob, Storage
 from orchestrator.sandbox.wire import Answer, Request
 
 _TARGET_PREFIX = "CodeDeploy_20141006."
 _JSON = "application/x-amz-json-1.1"
+_PAYLOAD = re.compile(rf"[0-9a-fA-F]{{64}}|{'|'.join(PAYLOADS)}")
 _BODY_LIMIT = 1024**2
 """Bytes of a request to CodeDeploy or STS."""
 
@@ -35,6 +39,10 @@ _JSON_AUTH = {
     "unknown": "UnrecognizedClientException",
     "token": "UnrecognizedClientException",
     "expired": "ExpiredTokenException",
+    "signature": "InvalidSignatureException",
+    "skewed": "InvalidSignatureException",
+    "outdated": "InvalidSignatureException",
+    "unsigned": "InvalidSignatureException",
 }
 _STS_AUTH = {
     "missing": "MissingAuthenticationToken",
@@ -42,6 +50,10 @@ _STS_AUTH = {
     "unknown": "InvalidClientTokenId",
     "token": "InvalidClientTokenId",
     "expired": "ExpiredToken",
+    "signature": "SignatureDoesNotMatch",
+    "skewed": "SignatureDoesNotMatch",
+    "outdated": "SignatureDoesNotMatch",
+    "unsigned": "SignatureDoesNotMatch",
 }
 _S3_AUTH = {
     "missing": ("AccessDenied", 403),
@@ -49,6 +61,10 @@ _S3_AUTH = {
     "unknown": ("InvalidAccessKeyId", 403),
     "token": ("InvalidToken", 400),
     "expired": ("ExpiredToken", 400),
+    "signature": ("SignatureDoesNotMatch", 403),
+    "skewed": ("RequestTimeTooSkewed", 403),
+    "outdated": ("AccessDenied", 403),
+    "unsigned": ("AccessDenied", 403),
 }
 
 
@@ -110,7 +126,7 @@ class Front:
         try:
             body = await _read(exchange.request)
             now = self._clock()
-            scope = self._authenticate(exchange, now)
+            scope = self._authenticate(exchange, now, payload=hashlib.sha256(body).hexdigest())
             self._injector.check_rate((scope.identity.account, scope.region), now)
             answer = await self._codedeploy.call(exchange.operation, body, scope, now)
             self._ledger.flush()
@@ -136,7 +152,8 @@ class Front:
             if (fate := await self._suffer(exchange)) is not None:
                 return fate
             now = self._clock()
-            answer = sts.call(self._keyring, self._authenticate(exchange, now).identity, form, now)
+            scope = self._authenticate(exchange, now, payload=hashlib.sha256(body).hexdigest())
+            answer = sts.call(self._keyring, scope.identity, form, now)
             self._ledger.flush()
             outcome = "ok"
         except AuthError as error:
@@ -155,7 +172,7 @@ class Front:
         request = exchange.request
         try:
             now = self._clock()
-            scope = self._authenticate(exchange, now, query)
+            scope = self._authenticate(exchange, now, query, payload=_s3_payload(request, query))
             if request.headers.get("Expect", "").lower() == "100-continue":
                 await _send_continue(request)
             answer = await s3.call(
@@ -177,6 +194,8 @@ class Front:
             answer = s3.error_answer(S3Error(outcome, str(error), status=503), path)
         except AuthError as error:
             outcome, status = _S3_AUTH[error.kind]
+            if error.kind == "malformed" and "Authorization" not in request.headers:
+                outcome = "AuthorizationQueryParametersError"
             answer = s3.error_answer(S3Error(outcome, error.message, status=status), path)
         except S3Error as error:
             outcome = error.code
@@ -197,11 +216,18 @@ class Front:
         await response.write_eof()
         return response
 
-    def _authenticate(self, exchange: _Exchange, now: float, query: dict[str, str] | None = None) -> Scope:
-        scope = self._keyring.authenticate(exchange.request.headers, query or {}, now)
+    def _authenticate(
+        self, exchange: _Exchange, now: float, query: Mapping[str, str] | None = None, *, payload: str
+    ) -> Scope:
+        """`payload`: the body's digest, or what stands for it. Raises `AuthError`."""
+        request = exchange.request
+        claim = read_claim(request.headers, query or {})
+        path, _, query_string = request.raw_path.partition("?")
+        parts = Parts(method=request.method, path=path, query=query_string, headers=request.headers, payload=payload)
+        scope = self._keyring.authenticate(claim, parts)
         if scope.service != exchange.service:
             raise AuthError("malformed", f"the request is signed for {scope.service!r}, not for {exchange.service!r}")
-        if self._injector.is_expired(exchange.service, now):
+        if scope.identity.expires <= now or self._injector.is_expired(exchange.service, now):
             raise AuthError("expired", "The security token included in the request is expired")
         return scope
 
@@ -243,6 +269,16 @@ def _s3_response(request: web.BaseRequest, answer: Answer) -> web.Response:
     elif answer.status != 304:
         response.body = answer.body
     return response
+
+
+def _s3_payload(request: web.BaseRequest, query: Mapping[str, str]) -> str:
+    """What a request to S3 says of its body; that it's true is seen when the body comes in. Raises `AuthError`."""
+    given = request.headers.get("x-amz-content-sha256")
+    if given is None and "Authorization" in request.headers:
+        raise AuthError("malformed", "Missing required header for this request: x-amz-content-sha256")
+    if given is not None and not _PAYLOAD.fullmatch(given):
+        raise AuthError("malformed", f"x-amz-content-sha256 {given!r} isn't a SHA-256 or one of {', '.join(PAYLOADS)}")
+    return given or query.get("X-Amz-Content-Sha256") or UNSIGNED
 
 
 async def _read(request: web.BaseRequest) -> bytes:

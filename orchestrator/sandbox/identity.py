@@ -1,24 +1,19 @@
-"""Who calls: the access keys that the sandbox has issued, and what a request's Authorization says.
-
-Keys are checked, signatures aren't; the sandbox listens on loopback only.
-"""
+"""Who calls: the access keys that the sandbox has issued, and whether a request is signed with one of them."""
 
 from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Mapping
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
 
 from orchestrator.sandbox.fleet import DEFAULT_ACCOUNT
 from orchestrator.sandbox.home import Ledger
 from orchestrator.sandbox.plain import from_plain, to_plain
+from orchestrator.sandbox.signature import AuthError, ChunkSigner, Claim, Parts, check, chunk_signer
 
-_CREDENTIAL = re.compile(
-    r"(?P<key>[A-Za-z0-9]+)/\d{8}/(?P<region>[a-z0-9-]+)/(?P<service>[a-z0-9-]+)/aws4_request(?![^,\s])"
-)
 _ROLE = re.compile(r"arn:(?:aws|aws-cn|aws-us-gov):iam::(?P<account>\d{12}):role/(?:.+/)?(?P<name>[\w+=,.@-]{1,64})")
 
 
@@ -43,21 +38,16 @@ class Scope:
     identity: Identity
     region: str
     service: str
-
-
-class AuthError(Exception):
-    """A request that isn't let in. Each service words it in its own way."""
-
-    def __init__(self, kind: Literal["missing", "malformed", "unknown", "token", "expired"], message: str) -> None:
-        super().__init__(message)
-        self.kind = kind
-        self.message = message
+    chunks: ChunkSigner | None = None
+    """For a body whose chunks are signed one by one."""
 
 
 class Keyring:
     """The keys issued so far."""
 
-    def __init__(self, ledger: Ledger | None = None) -> None:
+    def __init__(self, ledger: Ledger | None = None, *, wall: Callable[[], float] = time.time) -> None:
+        """`wall`: this machine's time, by which clients sign, whatever the sandbox's own clock says."""
+        self._wall = wall
         self._ledger = ledger or Ledger()
         self.root = Identity(
             key=f"AKIA{DEFAULT_ACCOUNT}SBOX",
@@ -89,33 +79,20 @@ class Keyring:
         self._ledger.note("identity", identity.key, partial(to_plain, identity))
         return identity
 
-    def authenticate(self, headers: Mapping[str, str], query: Mapping[str, str], now: float) -> Scope:
+    def authenticate(self, claim: Claim, parts: Parts) -> Scope:
         """Raises `AuthError`."""
-        credential = _credential(headers, query)
-        match = _CREDENTIAL.match(credential)
-        if match is None:
-            raise AuthError("malformed", "the Authorization isn't of Signature Version 4")
-        identity = self._identities.get(match["key"])
+        identity = self._identities.get(claim.key)
         if identity is None:
-            raise AuthError("unknown", f"the access key {match['key']} wasn't issued by this sandbox")
-        token = headers.get("X-Amz-Security-Token") or query.get("X-Amz-Security-Token")
-        if identity.token is not None and token != identity.token:
+            raise AuthError("unknown", f"the access key {claim.key} wasn't issued by this sandbox")
+        if claim.token != identity.token:
             raise AuthError("token", f"the session token doesn't belong to the access key {identity.key}")
-        if identity.expires <= now:
-            raise AuthError("expired", "the security token has expired")
-        return Scope(identity=identity, region=match["region"], service=match["service"])
-
-
-def _credential(headers: Mapping[str, str], query: Mapping[str, str]) -> str:
-    authorization = headers.get("Authorization", "")
-    if authorization:
-        _, found, credential = authorization.partition("Credential=")
-        if not found or not authorization.startswith("AWS4-"):
-            raise AuthError("malformed", "the Authorization isn't of Signature Version 4")
-        return credential
-    if credential := query.get("X-Amz-Credential", ""):
-        return credential
-    raise AuthError("missing", "the request isn't signed: it has no Authorization")
+        check(claim, parts, identity.secret, self._wall())
+        return Scope(
+            identity=identity,
+            region=claim.region,
+            service=claim.service,
+            chunks=chunk_signer(claim, identity.secret) if parts.payload.startswith("STREAMING-AWS4") else None,
+        )
 
 
 def _letters(count: int) -> str:

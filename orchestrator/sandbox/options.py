@@ -116,7 +116,7 @@ class SandboxOptions:
     """Raises ValueError, naming every mistake."""
 
     host: str = "127.0.0.1"
-    """A loopback address, and no other: the sandbox checks access keys but no signatures."""
+    """A loopback address, and no other: the sandbox has no TLS, and its first key is known to all."""
     port: int = 0
     """0: any that is free."""
     time_scale: float = 1.0

@@ -34,7 +34,7 @@ async def create_bucket(call: Call) -> Answer:
         raise S3Error("InvalidBucketName", f"The specified bucket is not valid: {call.bucket}", status=400)
     region = call.request.scope.region
     if call.headers.get("Content-Length", "0") != "0":
-        document = await read_xml(call.request.body, "CreateBucketConfiguration")
+        document = await read_xml(call.request, "CreateBucketConfiguration")
         region = document.findtext("LocationConstraint") or region
     if call.bucket in call.storage.buckets:
         raise S3Error(
@@ -71,7 +71,7 @@ def get_bucket_versioning(call: Call) -> Answer:
 
 async def put_bucket_versioning(call: Call) -> Answer:
     bucket = call.found_bucket()
-    status = (await read_xml(call.request.body, "VersioningConfiguration")).findtext("Status")
+    status = (await read_xml(call.request, "VersioningConfiguration")).findtext("Status")
     if status not in ("Enabled", "Suspended"):
         raise S3Error("MalformedXML", f"Status {status!r} is neither Enabled nor Suspended", status=400)
     bucket.versioning = status

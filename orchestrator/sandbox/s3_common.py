@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import urllib.parse
 import xml.etree.ElementTree as ET
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import formatdate
 
+from orchestrator.sandbox.bodies import read_small
 from orchestrator.sandbox.errors import S3Error
 from orchestrator.sandbox.storage import Bucket, Storage, Version
 from orchestrator.sandbox.wire import Answer, Request
 
 NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 _KEPT = ("content-type", "content-encoding", "content-disposition", "content-language", "cache-control", "expires")
-_XML_LIMIT = 4 * 1024**2
 _KEY_LIMIT = 1024
 _METADATA_LIMIT = 2048
 
@@ -117,17 +117,13 @@ def check_key(key: str) -> None:
         raise S3Error("KeyTooLongError", "Your key is too long", status=400)
 
 
-async def read_xml(body: AsyncIterator[bytes], root: str) -> ET.Element:
+async def read_xml(request: Request, root: str) -> ET.Element:
     """The document without namespaces. Raises MalformedXML."""
-    data = bytearray()
-    async for chunk in body:
-        data += chunk
-        if len(data) > _XML_LIMIT:
-            raise _malformed()
+    data = await read_small(request)
     if b"<!" in data:  # no DOCTYPE, so no entities: nothing can expand
         raise _malformed()
     try:
-        element = ET.fromstring(bytes(data))  # noqa: S314 - declarations are refused above
+        element = ET.fromstring(data)  # noqa: S314 - declarations are refused above
     except ET.ParseError:
         raise _malformed() from None
     for one in element.iter():

@@ -6,7 +6,8 @@ import hashlib
 import secrets
 import xml.etree.ElementTree as ET
 
-from orchestrator.sandbox.bodies import ALGORITHMS, combined, encode_digest, receive, requested_algorithm
+from orchestrator.sandbox.bodies import receive, requested_algorithm
+from orchestrator.sandbox.checksums import ALGORITHMS, ELEMENTS, combined, encode
 from orchestrator.sandbox.errors import S3Error
 from orchestrator.sandbox.s3_common import (
     NAMESPACE,
@@ -26,7 +27,6 @@ from orchestrator.sandbox.wire import Answer, text, xml, xml_answer
 _PARTS = 10_000
 _SMALLEST = 5 * 1024**2
 """Bytes of every part but the last."""
-_CHECKSUM_ELEMENTS = {"crc32": "ChecksumCRC32", "sha1": "ChecksumSHA1", "sha256": "ChecksumSHA256"}
 
 
 def create_multipart_upload(call: Call) -> Answer:
@@ -57,7 +57,7 @@ async def upload_part(call: Call) -> Answer:
     number = call.number("partNumber", 0)
     if not 1 <= number <= _PARTS:
         raise S3Error("InvalidArgument", f"Part number must be an integer between 1 and {_PARTS}", status=400)
-    received = await receive(call.storage, call.request.body, call.headers, algorithm=upload.algorithm)
+    received = await receive(call.storage, call.request, algorithm=upload.algorithm)
     if bucket.uploads.get(upload.id) is not upload:
         call.storage.free(received.blob)  # it was aborted while the part came in
         raise _no_such_upload()
@@ -70,7 +70,7 @@ async def upload_part(call: Call) -> Answer:
 
 async def complete_multipart_upload(call: Call) -> Answer:
     bucket = call.found_bucket()
-    document = await read_xml(call.request.body, "CompleteMultipartUpload")
+    document = await read_xml(call.request, "CompleteMultipartUpload")
     upload = _find(call, bucket)
     parts = [_named_part(upload, element) for element in document.findall("Part")]
     _check_parts(parts)
@@ -89,7 +89,7 @@ async def complete_multipart_upload(call: Call) -> Answer:
     call.storage.complete(bucket, upload, version, [part.number for part in parts])
     content = text("Location", f"/{bucket.name}/{upload.key}") + text("Bucket", bucket.name)
     content += text("Key", upload.key) + text("ETag", f'"{version.etag}"')
-    for algorithm, element in _CHECKSUM_ELEMENTS.items():
+    for algorithm, element in ELEMENTS.items():
         content += text(element, version.checksums.get(f"x-amz-checksum-{algorithm}"))
     return xml_answer(
         xml("CompleteMultipartUploadResult", content, namespace=NAMESPACE),
@@ -165,7 +165,7 @@ def _named_part(upload: Upload, element: ET.Element) -> Part:
     etag = (element.findtext("ETag") or "").strip('"')
     if part is None or part.etag != etag:
         raise S3Error("InvalidPart", f"Part {number or '?'} could not be found, or its ETag is another.", status=400)
-    for algorithm, name in _CHECKSUM_ELEMENTS.items():
+    for algorithm, name in ELEMENTS.items():
         given = element.findtext(name)
         if given is not None and given != part.checksums.get(f"x-amz-checksum-{algorithm}", given):
             raise S3Error("InvalidPart", f"Part {number} has another {name}.", status=400)
@@ -196,7 +196,7 @@ def _checksums(upload: Upload, parts: list[Part], blob: Blob) -> dict[str, str]:
     digest = ALGORITHMS[upload.algorithm]()
     for chunk in blob.chunks(0, blob.size):
         digest.update(chunk)
-    return {header: encode_digest(digest)}
+    return {header: encode(digest)}
 
 
 def _no_such_upload() -> S3Error:

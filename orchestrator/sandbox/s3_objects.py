@@ -31,7 +31,7 @@ async def put_object(call: Call) -> Answer:
     bucket = call.found_bucket()
     check_key(call.key)
     headers = kept_headers(call.headers)
-    received = await receive(call.storage, call.request.body, call.headers, algorithm=requested_algorithm(call.headers))
+    received = await receive(call.storage, call.request, algorithm=requested_algorithm(call.headers))
     try:
         check_write(bucket, call.key, call.headers)
     except S3Error:
@@ -77,7 +77,7 @@ def delete_object(call: Call) -> Answer:
 
 async def delete_objects(call: Call) -> Answer:
     bucket = call.found_bucket()
-    document = await read_xml(call.request.body, "Delete")
+    document = await read_xml(call.request, "Delete")
     is_quiet = document.findtext("Quiet") == "true"
     wanted = [(one.findtext("Key") or "", one.findtext("VersionId")) for one in document.findall("Object")]
     if len(wanted) > 1000:

@@ -6,7 +6,6 @@ The checker here shares nothing with the sandbox's serialiser: it walks botocore
 from __future__ import annotations
 
 import io
-import json
 import zipfile
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -19,11 +18,12 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from botocore.loaders import Loader
 from botocore.model import ServiceModel
+from signed import Caller, root_keys
 
 from orchestrator.sandbox.codedeploy import HANDLERS
 from orchestrator.sandbox.fleet import BucketSpec, FleetSpec, GroupSpec
 from orchestrator.sandbox.options import Failure, Faults, SandboxOptions
-from orchestrator.sandbox.server import Endpoint, Sandbox
+from orchestrator.sandbox.server import Sandbox
 
 pytestmark = pytest.mark.anyio
 
@@ -94,23 +94,15 @@ def test_the_checker_can_fail() -> None:
 class Raw:
     """Calls that are checked byte for byte."""
 
-    endpoint: Endpoint
-    session: aiohttp.ClientSession
+    caller: Caller
     seen: set[str]
 
     async def __call__(self, operation: str, **parameters: Any) -> Any:
-        key = self.endpoint.environment()["AWS_ACCESS_KEY_ID"]
-        scope = f"{key}/20260101/{REGION}/codedeploy/aws4_request"
-        headers = {
-            "X-Amz-Target": f"CodeDeploy_20141006.{operation}",
-            "Content-Type": "application/x-amz-json-1.1",
-            "Authorization": f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0",
-        }
-        async with self.session.post(self.endpoint.url + "/", data=json.dumps(parameters), headers=headers) as response:
-            assert response.headers["Content-Type"] == "application/x-amz-json-1.1"
-            assert response.headers["x-amzn-RequestId"]
-            answer = json.loads(await response.read())
-        assert response.status == 200, answer
+        reply = await self.caller.codedeploy(operation, parameters)
+        assert reply.headers["content-type"] == "application/x-amz-json-1.1"
+        assert reply.headers["x-amzn-requestid"]
+        answer = reply.json
+        assert reply.status == 200, answer
         shape = MODEL.operation_model(operation).output_shape
         assert (misfits(shape, answer, operation) if shape else list(answer)) == []
         self.seen.add(operation)
@@ -124,7 +116,7 @@ async def raw(anyio_backend: str) -> AsyncIterator[Raw]:
         Sandbox(FLEET, SandboxOptions(time_scale=50, page_size=1, faults=faults)).serve() as endpoint,
         aiohttp.ClientSession() as session,
     ):
-        yield Raw(endpoint, session, set())
+        yield Raw(Caller(session, endpoint.url, root_keys(endpoint), REGION), set())
 
 
 async def ended(raw: Raw, deployment_id: str) -> Any:
