@@ -87,6 +87,8 @@ class ScriptedCodeDeploy:
         `latency`: seconds of a call, half of them before it is handled; may depend on the operation.
         """
         self.scripts = defaultdict(Script, scripts or {})
+        self.choose: Callable[[Mapping[str, Any]], Script | None] = lambda _parameters: None
+        """Another script than the group's for the deployment with these parameters; None: the group's."""
         self.before: Fault = no_fault
         """The attempt isn't carried out."""
         self.after: Fault = no_fault
@@ -221,7 +223,7 @@ class ScriptedCodeDeploy:
         moment: float | None = None,
     ) -> Made:
         key = (parameters["applicationName"], parameters["deploymentGroupName"])
-        script = script or self.scripts[key]
+        script = script or self.choose(parameters) or self.scripts[key]
         now = anyio.current_time() if moment is None else moment
         ends = now + script.seconds if script.status in {"Succeeded", "Failed", "Stopped"} else float("inf")
         deployment_id = f"d-{next(self._ids):09d}"

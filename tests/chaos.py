@@ -11,10 +11,10 @@ import anyio
 from world import HERE, World, target
 
 from orchestrator.core.control import OnCancel
-from orchestrator.core.engine import Engine
 from orchestrator.core.errors import AnswerLostError, CallError, CredentialsError, RefusedError
 from orchestrator.core.events import Record
 from orchestrator.core.model import Concurrency, Location, Policy, Target
+from orchestrator.core.phases import Phases
 from orchestrator.core.timing import Timing
 from orchestrator.testing import InstantArtifacts, MemoryJournal, Script, ScriptedCodeDeploy
 
@@ -129,7 +129,7 @@ class Chaos:
     one_clock: bool = True
     """False: the processes of this run have clocks of their own, so the journal's times say little."""
 
-    async def meanwhile(self, engine: Engine) -> None:
+    async def meanwhile(self, engine: Phases) -> None:
         async with anyio.create_task_group() as tasks:
             for seconds, group, script in self.foreign:
                 tasks.start_soon(self._visit, seconds, group, script)
@@ -143,7 +143,7 @@ class Chaos:
             self.world.codedeploy.create(group, "g", creator="autoscaling", script=script)
 
 
-async def _give(engine: Engine, seconds: float, order: str) -> None:
+async def _give(engine: Phases, seconds: float, order: str) -> None:
     await anyio.sleep(seconds)
     if order == "leave":
         engine.leave("--for is over")
@@ -159,6 +159,10 @@ class MortalJournal(MemoryJournal):
         self.records, self.durable = list(records), len(records)
         self.died = anyio.Event()
         self._dies_at = dies_at
+
+    @property
+    def is_dead(self) -> bool:
+        return self.died.is_set()
 
     def append(self, record: Record) -> None:
         if self.died.is_set():

@@ -25,7 +25,7 @@ def violations(chaos: Chaos) -> list[str]:
         *_order(chaos),
         *_limits(chaos),
         *_nothing_lost(chaos),
-        *_journal(chaos),
+        *journal_violations(chaos),
         *_states(chaos),
         *_calls(chaos),
         *_blocked(chaos),
@@ -121,7 +121,8 @@ def _nothing_lost(chaos: Chaos) -> Iterator[str]:
         yield f"left running: {detached.running}"
 
 
-def _journal(chaos: Chaos) -> Iterator[str]:
+def journal_violations(chaos: Chaos) -> Iterator[str]:
+    """The journal is whole, and the state is what it says."""
     records = chaos.world.journal.records
     if [record.seq for record in records] != list(range(1, len(records) + 1)):
         yield "seq has gaps"

@@ -14,12 +14,12 @@ from chaos import Chaos
 from world import World
 
 from orchestrator.core.blobs import Blob, BlobPatience, ConflictError, PatientBlobs
-from orchestrator.core.engine import Engine
 from orchestrator.core.errors import AnswerLostError, CallError, OrchestratorError, ThrottledError
 from orchestrator.core.events import Record
 from orchestrator.core.lease import LeaseKeeper
 from orchestrator.core.leased import MUTATING, LeasedTransport
 from orchestrator.core.locks import Owner, target_key
+from orchestrator.core.phases import Phases
 from orchestrator.core.runs import FencedError
 from orchestrator.core.state import RunState
 from orchestrator.store.blobstore import BlobStore
@@ -173,12 +173,12 @@ class Process:
             meanwhile=self._keep_the_lease,
         )
 
-    async def _keep_the_lease(self, engine: Engine) -> None:
+    async def _keep_the_lease(self, engine: Phases) -> None:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._keeper.keep)
             tasks.start_soon(self._leave_when_lost, engine)
 
-    async def _leave_when_lost(self, engine: Engine) -> None:
+    async def _leave_when_lost(self, engine: Phases) -> None:
         await self._keeper.lost.wait()
         self._note("lost its lease")
         engine.leave("the lease was lost")

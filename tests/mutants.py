@@ -151,6 +151,30 @@ MUTANTS = (
         "if error.code:",
     ),
     Mutant(
+        "a release goes back in the order in which it went out",
+        "core/rollback.py",
+        "                before[other].add(name)",
+        "                before[name].add(other)",
+    ),
+    Mutant(
+        "a rollback begins while deployments of the run still go on",
+        "core/phases.py",
+        "        if state.rollback_run is None:  # else only its rollback is left of it\n            await",
+        "        if state.rollback is None:\n            await",
+    ),
+    Mutant(
+        "a rollback begins anew in each process",
+        "core/rollback.py",
+        "        run = state.rollback_run\n",
+        "        run = None\n",
+    ),
+    Mutant(
+        "what can't go back is not counted",
+        "core/state.py",
+        "    if any(target.state is not S.ROLLED_BACK for target in to_go_back):",
+        '    if any(target.rollback_status == "Failed" for target in to_go_back):',
+    ),
+    Mutant(
         "adopt what is not ours",
         "core/codedeploy.py",
         'found.description.split(" ", 1)[0] == token\n        and ',

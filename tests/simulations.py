@@ -10,6 +10,7 @@ from random import Random
 
 import anyio
 import looptime
+from backwards import back_violations, backwards
 from chaos import Chaos, MortalJournal, chaos
 from cluster import Cluster, play_cluster
 from invariants import ours, violations
@@ -42,6 +43,27 @@ async def play_crashes(seed: int) -> str:
     return _verdict(scenario)
 
 
+async def play_rollbacks(seed: int) -> str:
+    """Releases that fail or are cancelled go back, over deaths of the process in either half."""
+    scenario = backwards(seed)
+    random = Random(seed)  # noqa: S311 - a scenario, not a secret
+    with anyio.fail_after(LONGEST * (DEATHS + 2)):
+        for _ in range(random.randint(0, DEATHS)):
+            records = scenario.world.journal.records
+            await _live(scenario, dies_at=len(records) + random.randint(2, 60))
+        await _live(scenario)
+        if scenario.world.state.detached is not None:
+            scenario.orders = ()
+            await _live(scenario)
+    found = back_violations(scenario)
+    children = [
+        line
+        for name, journal in scenario.world.children.items()
+        for line in [f"journal of {name}:", *(f"  {r.seq} {r.ts % 100_000:.1f} {r.event}" for r in journal.records)]
+    ]
+    return "\n".join([*found, "", *_story(scenario), *children]) if found else ""
+
+
 async def play_leases(seed: int) -> str:
     """State in a bucket, leases, rivals, processes that die at any await or freeze and wake up again."""
     with anyio.fail_after(LONGEST * 5):
@@ -52,6 +74,7 @@ async def play_leases(seed: int) -> str:
 SIMULATIONS: Mapping[str, Callable[[int], Awaitable[str]]] = {
     "faults": play_faults,
     "crashes": play_crashes,
+    "rollbacks": play_rollbacks,
     "leases": play_leases,
 }
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import random
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,14 +14,25 @@ import anyio
 
 from orchestrator.core.codedeploy import CodeDeploy, Patience
 from orchestrator.core.engine import Engine
-from orchestrator.core.events import ApiThrottled, Event, RunResumed, RunStarted, WarningRaised
+from orchestrator.core.events import (
+    ApiThrottled,
+    Event,
+    Record,
+    RunResumed,
+    RunStarted,
+    WarningRaised,
+    record_from_dict,
+)
 from orchestrator.core.limiter import Budget
-from orchestrator.core.model import BundleSource, Concurrency, Location, Policy, Target, TargetState
+from orchestrator.core.model import BundleSource, Concurrency, Location, Policy, Revision, Target, TargetState
+from orchestrator.core.phases import Phases
 from orchestrator.core.plan import Plan, Step, order, step_to_dict
 from orchestrator.core.poller import Poller
-from orchestrator.core.ports import Transport
+from orchestrator.core.ports import Artifact, Artifacts, Transport
 from orchestrator.core.recorder import Recorder
 from orchestrator.core.region import Region
+from orchestrator.core.rollback import ReleaseRollback
+from orchestrator.core.runs import JournalContents
 from orchestrator.core.state import RunState
 from orchestrator.core.timing import Timing
 from orchestrator.testing import EventLog, InstantArtifacts, MemoryJournal, ScriptedCodeDeploy, wall_clock
@@ -56,11 +69,16 @@ class World:
     artifacts: InstantArtifacts = field(default_factory=InstantArtifacts)
     timeouts: Mapping[str, float] = field(default_factory=dict)
     unchanged: frozenset[str] = frozenset()
+    before: Mapping[str, Revision] | None = None
+    """What stood in each group; None: nothing is to go back."""
+    children: dict[str, FoundJournal] = field(default_factory=dict)
+    """The journals of the rollbacks, by their runs."""
+    detach: bool = False
     rate: float = 20.0
     journal: MemoryJournal = field(default_factory=MemoryJournal)
     log: EventLog = field(default_factory=EventLog)
     state: RunState = field(default_factory=RunState)
-    meanwhile: Callable[[Engine], Coroutine[Any, Any, None]] | None = None
+    meanwhile: Callable[[Phases], Coroutine[Any, Any, None]] | None = None
     """Runs beside the engine."""
     seconds: float = 0.0
     """How long the run took."""
@@ -74,7 +92,7 @@ class World:
         recorder = Recorder(run=self.run_id, state=self.state, journal=self.journal, sinks=[self.log], clock=self.clock)
         if self.state.targets:
             recorder.record(RunResumed(version="0", host="h", pid=2))
-        engine = self._engine(recorder)
+        engine = self._phases(recorder)
         began = anyio.current_time()
         async with anyio.create_task_group() as tasks:
             if self.meanwhile is not None:
@@ -83,20 +101,42 @@ class World:
             tasks.cancel_scope.cancel()
         self.seconds = anyio.current_time() - began
 
-    def _engine(self, recorder: Recorder) -> Engine:
+    def _phases(self, recorder: Recorder) -> Phases:
         plan = self._plan()
         if not self.state.targets:
             recorder.record(_run_started(plan))
+        engine = self._engine(plan, recorder, self.artifacts, self.policy)
+        return Phases(recorder, engine, self._rollback(plan, recorder) if self.before is not None else None)
+
+    def _engine(self, plan: Plan, recorder: Recorder, artifacts: Artifacts, policy: Policy) -> Engine:
         regions = {location: self._region(recorder) for location in {t.location for t in self.targets}}
         return Engine(
             plan,
             recorder=recorder,
             regions=regions,
-            artifacts=self.artifacts,
-            policy=self.policy,
+            artifacts=artifacts,
+            policy=policy,
             concurrency=self.concurrency,
             timing=self.timing,
+            detach=self.detach,
         )
+
+    def _rollback(self, plan: Plan, recorder: Recorder) -> ReleaseRollback:
+        policy = Policy(on_failure="continue", if_active=self.policy.if_active)
+        return ReleaseRollback(
+            plan,
+            recorder,
+            new_run=lambda: f"{self.run_id}-back{len(self.children) + 1}",
+            open_journal=self._open_child,
+            start_event=lambda plan: _run_started(plan, rollback_of=self.run_id),
+            engine=lambda plan, child: self._engine(plan, child, GivenArtifacts(), policy),
+        )
+
+    @asynccontextmanager
+    async def _open_child(self, run: str) -> AsyncIterator[FoundJournal]:
+        found = self.children[run].durable_records() if run in self.children else []
+        self.children[run] = FoundJournal(found, is_dead=lambda: getattr(self.journal, "is_dead", False))
+        yield self.children[run]
 
     def _region(self, recorder: Recorder) -> Region:
         def throttled(operation: str, rate: float) -> None:
@@ -122,6 +162,7 @@ class World:
                 target=each,
                 action="unchanged" if each.id in self.unchanged else "deploy",
                 timeout=self.timeouts.get(each.id, 3600.0),
+                current=(self.before or {}).get(each.id),
             )
             for each in order(self.targets)
         )
@@ -144,8 +185,40 @@ class World:
         return ["/".join(each.key) for each in made if each.creator == "user"]
 
 
-def _run_started(plan: Plan) -> RunStarted:
+class FoundJournal(MemoryJournal):
+    """The journal of a rollback: dies with the process of the run that goes back."""
+
+    def __init__(self, records: Sequence[Record], *, is_dead: Callable[[], bool]) -> None:
+        super().__init__()
+        self.records, self.durable = list(records), len(records)
+        self.found = JournalContents(records=tuple(records))
+        self._is_dead = is_dead
+
+    def append(self, record: Record) -> None:
+        if not self._is_dead():
+            super().append(record)
+
+    async def flush(self) -> None:
+        if not self._is_dead():
+            await super().flush()
+
+    def durable_records(self) -> list[Record]:
+        """As another process reads them."""
+        return [record_from_dict(json.loads(record.to_json())) for record in self.records[: self.durable]]
+
+
+class GivenArtifacts:
+    """For what is there already: a rollback makes no bundles."""
+
+    async def prepare(self, targets: Sequence[Target]) -> Artifact:
+        source = targets[0].source
+        assert not isinstance(source, BundleSource)
+        return Artifact(revision=source, digest=None)
+
+
+def _run_started(plan: Plan, rollback_of: str | None = None) -> RunStarted:
     return RunStarted(
+        rollback_of=rollback_of,
         release=plan.release,
         environment=plan.environment,
         manifest=plan.manifest,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import anyio
 
+from orchestrator.app.looking import read_release
 from orchestrator.app.requests import LOOK_EVERY, ask_to_cancel, was_taken
 from orchestrator.app.stores import open_state
 from orchestrator.core.control import OnCancel
@@ -29,9 +30,9 @@ class Asked:
 async def cancel_run(run: str | None, state: str | None, env: Mapping[str, str], mode: str) -> Asked:
     """Leaves the request, and waits until the run's process has taken it. Raises `UsageError` when there is no run."""
     async with open_state(state, None, env) as kept:
-        run_id = await kept.runs.find_run(run)
-        if (await kept.runs.load_run(run_id)).is_finished:
-            return Asked(run_id, "is over; there is nothing to cancel", taken=True)
+        run_id, _, found = await read_release(kept.runs, run)
+        if found.is_finished:
+            return Asked(run_id, _over(mode), taken=True)
         await ask_to_cancel(kept.blobs, run_id, OnCancel(mode))
         for _ in range(LOOKS):
             await anyio.sleep(LOOK_EVERY / 3)
@@ -42,6 +43,11 @@ async def cancel_run(run: str | None, state: str | None, env: Mapping[str, str],
             f"no process has taken the request; it is done by the next: orchestrator resume {run_id}",
             taken=False,
         )
+
+
+def _over(mode: str) -> str:
+    back = "; to undo it: orchestrator rollback" if mode == OnCancel.ROLLBACK else ""
+    return f"is over; there is nothing to cancel{back}"
 
 
 async def locks(state: str | None, env: Mapping[str, str], run: str | None) -> list[Holder]:

@@ -5,15 +5,32 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from orchestrator.app.stores import is_alive, open_state
-from orchestrator.core.runs import RunSummary
-from orchestrator.core.state import RunState
+from orchestrator.core.runs import JournalContents, RunStore, RunSummary
+from orchestrator.core.state import RunState, fold
+
+
+async def read_release(runs: RunStore, run: str | None) -> tuple[str, JournalContents, RunState]:
+    """The run's id, journal and state; for the rollback of a run those of that run, which speaks for both.
+
+    Raises as the store does.
+    """
+    found = await runs.find_run(run)
+    contents = await runs.read_run(found)
+    state = fold(contents.records)
+    if state.rollback_of is None:
+        return found, contents, state
+    return await read_release(runs, state.rollback_of)
 
 
 async def look_at_run(run: str | None, state: str | None, env: Mapping[str, str]) -> tuple[RunState, bool]:
     """The run's state (None: the newest run's), and whether a process carries it on."""
     async with open_state(state, None, env) as kept:
         run_id = await kept.runs.find_run(run)
-        return await kept.runs.load_run(run_id), await is_alive(kept, run_id)
+        found = await kept.runs.load_run(run_id)
+        if run is None and found.rollback_of is not None:
+            run_id = found.rollback_of
+            found = await kept.runs.load_run(run_id)
+        return found, await is_alive(kept, run_id)
 
 
 async def list_runs(state: str | None, env: Mapping[str, str]) -> list[RunSummary]:

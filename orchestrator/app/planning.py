@@ -36,7 +36,9 @@ USUAL_TIMEOUT = 3600.0
 READS_AT_ONCE = 16
 """Applications that are asked about side by side; the budget paces the calls."""
 
-Groups = dict[tuple[Location, str, str], Group]
+Key = tuple[Location, str, str]
+"""Location, application name, deployment group name."""
+Groups = dict[Key, Group]
 
 
 async def build_plan(
@@ -54,7 +56,7 @@ async def build_plan(
     pinned = await _pinned(targets, stores)
     steps: list[Step] = []
     for target in order(targets):
-        group = groups[_key(target)]
+        group = groups[group_key(target)]
         wanted = _wanted(target, opened, pinned)
         current = _current_revision(group, standing)
         changed = "forced" if force else await _reason_to_deploy(target, group, current, wanted, opened, stores)
@@ -79,7 +81,7 @@ async def build_plan(
     )
 
 
-def _key(target: Target) -> tuple[Location, str, str]:
+def group_key(target: Target) -> Key:
     return (target.location, target.application_name, target.deployment_group_name)
 
 
@@ -87,7 +89,21 @@ def _key(target: Target) -> tuple[Location, str, str]:
 
 
 async def _groups(release: Release, targets: Sequence[Target], codedeploys: Mapping[Location, CodeDeploy]) -> Groups:
-    """One batched call for each application in each location."""
+    """Raises `InvalidInputError` for those that don't exist."""
+    found = await read_groups(targets, codedeploys)
+    there = {(location, application) for location, application, _ in found}
+    missing = [
+        _missing(release, target, application_exists=(target.location, target.application_name) in there)
+        for target in targets
+        if group_key(target) not in found
+    ]
+    if missing:
+        raise InvalidInputError(sorted(missing, key=lambda finding: (finding.file, finding.line, finding.column)))
+    return found
+
+
+async def read_groups(targets: Sequence[Target], codedeploys: Mapping[Location, CodeDeploy]) -> Groups:
+    """The targets' groups, those that exist: one batched call for each application in each location."""
     names: dict[tuple[Location, str], list[Target]] = {}
     for target in targets:
         names.setdefault((target.location, target.application_name), []).append(target)
@@ -96,19 +112,12 @@ async def _groups(release: Release, targets: Sequence[Target], codedeploys: Mapp
         (location, application), asked = item
         return await _groups_of(codedeploys[location], application, [each.deployment_group_name for each in asked])
 
-    found: Groups = {}
-    missing: list[Finding] = []
     answers = await map_limited(ask, names.items(), limit=READS_AT_ONCE)
-    for asked, groups in zip(names.values(), answers, strict=True):
-        for target in asked:
-            group = groups.get(target.deployment_group_name)
-            if group is None:
-                missing.append(_missing(release, target, application_exists=bool(groups)))
-            else:
-                found[_key(target)] = group
-    if missing:
-        raise InvalidInputError(sorted(missing, key=lambda finding: (finding.file, finding.line, finding.column)))
-    return found
+    return {
+        (location, application, name): group
+        for (location, application), groups in zip(names, answers, strict=True)
+        for name, group in groups.items()
+    }
 
 
 async def _groups_of(codedeploy: CodeDeploy, application: str, names: Sequence[str]) -> dict[str, Group]:
@@ -143,7 +152,7 @@ async def _standing_deployments(
     """The last successful deployments of those groups whose last attempt was another one: batched, by location."""
     wanted: dict[Location, list[str]] = {}
     for target in targets:
-        group = groups[_key(target)]
+        group = groups[group_key(target)]
         if group.last_successful_id is not None and group.last_successful_id != group.last_attempted_id:
             wanted.setdefault(target.location, []).append(group.last_successful_id)
     found: dict[str, Deployment] = {}

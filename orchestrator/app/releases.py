@@ -66,6 +66,8 @@ class ApplyOptions:
     """Seconds to wait for the locks of others."""
     leave_after: float | None = None
     """Seconds; then we go, and leave running what runs."""
+    detach: bool = False
+    """Leave once all that can start has started."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -195,6 +197,7 @@ async def apply(
             concurrency=prepared.release.concurrency,
             on_cancel=options.on_cancel,
             leave_after=options.leave_after,
+            detach=options.detach,
         )
         recorder.record(start_event(plan, settings, chosen(options.release)))
         await recorder.commit()
@@ -206,6 +209,7 @@ async def apply(
             views=views,
             options=settings,
             hold=hold,
+            runs=state.runs,
         )
         return recorder.state
 

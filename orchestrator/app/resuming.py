@@ -13,6 +13,7 @@ from typing import Any, TextIO
 
 from orchestrator import __version__
 from orchestrator.app.bundles import Opened, ReleaseArtifacts, digest_all
+from orchestrator.app.looking import read_release
 from orchestrator.app.releases import ReleaseOptions, prepare
 from orchestrator.app.running import RunOptions, carry_out
 from orchestrator.app.services import AWS_POLL_INTERVAL, SANDBOX_POLL_INTERVAL, is_near, open_services
@@ -26,7 +27,7 @@ from orchestrator.core.model import BundleSource, Concurrency, Policy, Target, T
 from orchestrator.core.plan import Plan, Step, order, step_from_dict, target_to_dict
 from orchestrator.core.ports import Artifact, Artifacts
 from orchestrator.core.recorder import Recorder
-from orchestrator.core.state import REOPENED, RunState
+from orchestrator.core.state import REOPENED, RunState, fold
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,6 +41,8 @@ class ResumeOptions:
     on_cancel: OnCancel = OnCancel.WAIT
     leave_after: float | None = None
     """Seconds."""
+    detach: bool = False
+    """Leave once all that can start has started."""
     lock_wait: float = 0.0
     """Seconds to wait for the locks of others."""
     accept_manifest: bool = False
@@ -57,24 +60,22 @@ async def resume(options: ResumeOptions, env: Mapping[str, str], *, stdout: Text
     """Reconciles what the journal left open, and runs the rest. Raises `UsageError` when that can't be."""
     async with AsyncExitStack() as stack:
         kept = await stack.enter_async_context(open_state(options.state, None, env))
-        run = await kept.runs.find_run(options.run)
-        contents = await kept.runs.read_run(run)
-        before = _fold(contents.records)
+        run, contents, before = await read_release(kept.runs, options.run)
         if before.is_over:
             return Resumed(state=before, was_over=True)
-        targets = [step_from_dict(data).target for data in started_of(contents.records, run).targets]
+        targets = [step.target for step in recorded_plan(started_of(contents.records, run)).steps]
         views = await stack.enter_async_context(open_views(options.views, stdout=stdout, stderr=stderr))
         lease = hold_lease(kept, run, targets, wait=options.lock_wait, tell=views.console.say)
         hold = await stack.enter_async_context(lease)
         journal = await stack.enter_async_context(kept.runs.open_journal(run, new=False))
         # As it stands now that it's ours: another process may have gone on with the run a moment ago.
-        state = _fold(journal.found.records)
+        state = fold(journal.found.records)
         if state.is_over:
             return Resumed(state=state, was_over=True)
         started = started_of(journal.found.records, run)
         plan, bundles = _plan_again(started, state, options, env)
         opened = await digest_all(bundles)
-        if not options.accept_manifest:
+        if not options.accept_manifest and state.rollback is None:
             _check_digests(plan, state, opened)
         near = is_near(env)
         locations = [step.target.location for step in plan.steps]
@@ -93,17 +94,12 @@ async def resume(options: ResumeOptions, env: Mapping[str, str], *, stdout: Text
                 concurrency=Concurrency(**started.concurrency),
                 on_cancel=options.on_cancel,
                 leave_after=options.leave_after,
+                detach=options.detach,
             ),
             hold=hold,
+            runs=kept.runs,
         )
         return Resumed(state=recorder.state, was_over=False)
-
-
-def _fold(records: Sequence[Record]) -> RunState:
-    state = RunState()
-    for record in records:
-        state.apply(record)
-    return state
 
 
 def started_of(records: Sequence[Record], run: str) -> RunStarted:
@@ -143,6 +139,8 @@ def _plan_again(
 ) -> tuple[Plan, Mapping[BundleSource, Bundle]]:
     """The recorded plan; its sources are found by the manifest as it lies here, which must say the same."""
     steps = [step_from_dict(data) for data in started.targets]
+    if state.rollback is not None:  # nothing new is deployed: neither the manifest nor the bundles are asked any more
+        return recorded_plan(started), {}
     untouched = {step.target.id for step in steps if _is_untouched(state, step.target.id)}
     needs_bundle = any(
         isinstance(step.target.source, BundleSource) and step.action == "deploy"
@@ -157,14 +155,18 @@ def _plan_again(
             f"bundles have to be made, and the manifest {started.manifest} isn't here",
             hint="resume in a checkout of it, in the same folder as the run was started in",
         )
-    plan = Plan(
+    return replace(recorded_plan(started), steps=tuple(steps)), bundles
+
+
+def recorded_plan(started: RunStarted) -> Plan:
+    """The plan that the run began with."""
+    return Plan(
         release=started.release,
         environment=started.environment,
         manifest=started.manifest,
         manifest_digest=started.manifest_digest,
-        steps=tuple(steps),
+        steps=tuple(step_from_dict(data) for data in started.targets),
     )
-    return plan, bundles
 
 
 def _is_untouched(state: RunState, target: str) -> bool:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any
 
 import anyio
 
 from orchestrator import __version__
+from orchestrator.app.bundles import ReleaseArtifacts
 from orchestrator.app.requests import obey_requests
 from orchestrator.app.services import Services
 from orchestrator.app.signals import obey_signals
@@ -20,14 +22,19 @@ from orchestrator.app.stores import Hold
 from orchestrator.app.views import Views
 from orchestrator.core.control import OnCancel
 from orchestrator.core.engine import Engine
+from orchestrator.core.errors import StateError, UsageError
 from orchestrator.core.events import ApiThrottled, RunStarted, WarningRaised
 from orchestrator.core.lease import LeaseKeeper
 from orchestrator.core.model import Concurrency, Policy
+from orchestrator.core.phases import Phases
 from orchestrator.core.plan import Plan, step_to_dict
 from orchestrator.core.ports import Artifacts, Journal
 from orchestrator.core.recorder import Recorder
+from orchestrator.core.rollback import ReleaseRollback
+from orchestrator.core.runs import RunJournal, RunStore
 from orchestrator.core.state import RunState
 from orchestrator.core.timing import Timing
+from orchestrator.core.token import new_run_id
 from orchestrator.sinks.summary import left_running
 
 
@@ -42,11 +49,40 @@ class RunOptions:
     """Whether the deployments are ours to stop."""
     leave_after: float | None = None
     """Seconds; then we go, and leave running what runs."""
+    detach: bool = False
+    """Leave once all that can start has started."""
 
 
-def start_event(plan: Plan, options: RunOptions, chosen: Mapping[str, Any] | None = None) -> RunStarted:
-    """`chosen`: what was selected of the manifest, for a resume."""
+class CutOffError(StateError):
+    """The run's state can't be written any more: it has ended in the middle, and what runs at CodeDeploy goes on."""
+
+    def __init__(self, cause: StateError, state: RunState) -> None:
+        super().__init__(cause.message, hint=cause.hint)
+        self.exit_code = cause.exit_code
+        self.state = state
+        """As far as this process knows it."""
+        for line in left_running(state):
+            self.add_note(line)
+        if state.manifest and not state.rehearsal:
+            self.add_note(f"resume with: orchestrator resume {state.run}")
+
+
+def _fault_of_state(error: BaseException) -> StateError | None:
+    """Task groups wrap it."""
+    while isinstance(error, BaseExceptionGroup):
+        ours = error.subgroup(StateError)
+        if ours is None:
+            return None
+        error = ours.exceptions[0]
+    return error if isinstance(error, StateError) else None
+
+
+def start_event(
+    plan: Plan, options: RunOptions, chosen: Mapping[str, Any] | None = None, *, rollback_of: str | None = None
+) -> RunStarted:
+    """`chosen`: what was selected of the manifest, for a resume. `rollback_of`: the run that this one rolls back."""
     return RunStarted(
+        rollback_of=rollback_of,
         release=plan.release,
         environment=plan.environment,
         manifest=plan.manifest,
@@ -74,10 +110,12 @@ async def carry_out(
     views: Views,
     options: RunOptions,
     hold: Hold | None = None,
+    runs: RunStore | None = None,
 ) -> None:
     """Runs the engine to its end, with its views, under signals. How it went is in the recorder's state.
 
     `hold`: the run's lease and where requests to it come in; None for what starts nothing.
+    `runs`: where a rollback keeps its journal; None: nothing goes back.
 
     An error, such as a journal that can't be written any more, carries a note of the deployments that run on.
     """
@@ -87,15 +125,26 @@ async def carry_out(
 
     services.throttles.listener = throttled
     views.rates = services.rates
-    regions = services.regions(options.poll_interval, lambda message: recorder.record(WarningRaised(message=message)))
-    engine = Engine(
-        plan,
-        recorder=recorder,
-        regions=regions,
-        artifacts=artifacts,
-        policy=options.policy,
-        concurrency=options.concurrency,
-        timing=Timing.for_interval(options.poll_interval),
+
+    def engine_for(plan: Plan, recorder: Recorder, artifacts: Artifacts, options: RunOptions) -> Engine:
+        def warn(message: str) -> None:
+            recorder.record(WarningRaised(message=message))
+
+        return Engine(
+            plan,
+            recorder=recorder,
+            regions=services.regions(options.poll_interval, warn),
+            artifacts=artifacts,
+            policy=options.policy,
+            concurrency=options.concurrency,
+            timing=Timing.for_interval(options.poll_interval),
+            detach=options.detach,
+        )
+
+    engine = Phases(
+        recorder,
+        engine_for(plan, recorder, artifacts, options),
+        None if runs is None else _rollback(plan, recorder, services, options, runs, engine_for),
     )
     try:
         async with anyio.create_task_group() as beside:
@@ -114,20 +163,62 @@ async def carry_out(
                 await engine.run()
             beside.cancel_scope.cancel()
     except Exception as error:
-        for line in left_running(recorder.state):
-            error.add_note(line)
-        raise
+        cause = _fault_of_state(error)
+        if cause is None:
+            for line in left_running(recorder.state):
+                error.add_note(line)
+            raise
+        raise CutOffError(cause, recorder.state) from error
 
 
-def _cancel(engine: Engine, mode: OnCancel, reason: str) -> None:
+def _rollback(
+    plan: Plan,
+    recorder: Recorder,
+    services: Services,
+    options: RunOptions,
+    runs: RunStore,
+    engine_for: Callable[[Plan, Recorder, Artifacts, RunOptions], Engine],
+) -> ReleaseRollback:
+    """Goes as far as it can: what waits for something that didn't go back is left alone, all else goes on."""
+    policy = Policy(on_failure="continue", if_active=options.policy.if_active)
+    options = replace(options, policy=policy)
+    chosen: Mapping[str, Any] = {"sandbox": True} if recorder.state.rehearsal else {}
+    return ReleaseRollback(
+        plan,
+        recorder,
+        new_run=lambda: new_run_id(time.time()),
+        open_journal=partial(_old_or_new, runs),
+        start_event=lambda plan: start_event(plan, options, chosen, rollback_of=recorder.run),
+        engine=lambda plan, recorder: engine_for(plan, recorder, _given(services, recorder), options),
+    )
+
+
+def _given(services: Services, recorder: Recorder) -> Artifacts:
+    """What stood there before is in its bucket, or it can't go back: nothing is made for a rollback."""
+    return ReleaseArtifacts({}, services.stores, record=recorder.record)
+
+
+@asynccontextmanager
+async def _old_or_new(runs: RunStore, run: str) -> AsyncIterator[RunJournal]:
+    try:
+        await runs.read_run(run)
+    except UsageError:
+        new = True
+    else:
+        new = False
+    async with runs.open_journal(run, new=new) as journal:
+        yield journal
+
+
+def _cancel(engine: Phases, mode: OnCancel, reason: str) -> None:
     engine.cancel(mode, reason=reason)
 
 
-async def _leave_when_lost(engine: Engine, keeper: LeaseKeeper) -> None:
+async def _leave_when_lost(engine: Phases, keeper: LeaseKeeper) -> None:
     await keeper.lost.wait()
     engine.leave("the lease was lost: another process has taken over, or it was unlocked")
 
 
-async def _leave_after(engine: Engine, seconds: float) -> None:
+async def _leave_after(engine: Phases, seconds: float) -> None:
     await anyio.sleep(seconds)
     engine.leave(f"the {seconds:.0f} s of --for are over")

@@ -12,10 +12,11 @@ from orchestrator.cli.options import environment_variables, option, state_option
 @state_option
 @option(
     "--mode",
-    type=click.Choice(["stop", "wait", "detach"]),
+    type=click.Choice(["stop", "wait", "rollback", "detach"]),
     default="stop",
     show_default=True,
-    help="stop: stop its deployments. wait: let them end. detach: leave them running. Nothing new starts in any case.",
+    help="stop: stop its deployments. wait: let them end. rollback: stop them, and roll back what the run has changed. "
+    "detach: leave them running. Nothing new starts in any case.",
 )
 @click.pass_context
 def cancel(ctx: click.Context, /, run: str | None, state: str | None, mode: str) -> None:

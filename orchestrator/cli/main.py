@@ -19,6 +19,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "plan": ("plan", "Show what a run would do; nothing is touched."),
     "apply": ("apply", "Run a release: upload, deploy in dependency order, watch to the end."),
     "resume": ("resume", "Go on with a run that died, was left running or was interrupted."),
+    "rollback": ("rollback", "Put back what stood before a run, in reverse dependency order."),
     "status": ("status", "Show a run, live or ended, from its journal."),
     "runs": ("status", "List the runs, newest first."),
     "cancel": ("cancel", "Ask the process that carries a run on to end it."),

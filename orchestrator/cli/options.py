@@ -133,6 +133,11 @@ run_options: Callable[[Any], Any] = together(
     ),
     option("--for", "leave_after", type=Duration(), help="Leave after that, with exit code 8 if something still runs."),
     option(
+        "--detach",
+        is_flag=True,
+        help="Leave once all that can start has started, with exit code 8; `resume` goes on with the rest.",
+    ),
+    option(
         "--lock-wait",
         type=Duration(zero=True),
         default="0",

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import json
-import signal
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeVar
 
 import anyio
 import click
 
 from orchestrator.app.releases import ApplyOptions, apply, prepare
+from orchestrator.app.running import CutOffError
 from orchestrator.app.views import ViewOptions
+from orchestrator.cli.asking import ask
 from orchestrator.cli.files import check_writable, write_whole
 from orchestrator.cli.release import release_options
 from orchestrator.cli.show_plan import plan_as_text
 from orchestrator.core.control import OnCancel
-from orchestrator.core.errors import ExitCode, NotSupportedYetError
+from orchestrator.core.errors import ExitCode
 from orchestrator.core.plan import Plan
-from orchestrator.core.result import exit_code_of, result_of
+from orchestrator.core.result import exit_code_of, result_of, result_of_cut_off
 from orchestrator.core.state import RunState
 from orchestrator.sinks.output import Output, choose_output
 from orchestrator.sinks.summary import summary
@@ -29,13 +29,13 @@ from orchestrator.sinks.text import silence, write_line
 
 FOLLOW = "orchestrator wait"
 
+T = TypeVar("T")
+
 
 def run_release(
     given: Mapping[str, Any], env: Mapping[str, str], *, stdin: TextIO, stdout: TextIO, stderr: TextIO
 ) -> int:
     """Returns the exit code. `given`: the options by their names."""
-    if given["on_cancel"] == "rollback":
-        raise NotSupportedYetError("--on-cancel rollback is not supported yet", hint="take wait, stop or detach")
     views = view_options_of(given, stderr, env)
     options = ApplyOptions(
         release=release_options(given),
@@ -45,6 +45,7 @@ def run_release(
         on_cancel=OnCancel(given["on_cancel"]),
         leave_after=given["leave_after"],
         lock_wait=given["lock_wait"],
+        detach=given["detach"],
     )
     prepared = prepare(options.release, env)
     for warning in prepared.warnings:
@@ -53,7 +54,7 @@ def run_release(
     gate = Gate(stderr if asks else None)
     run = partial(apply, prepared, options, env, stdout=stdout, stderr=stderr, confirm=gate)
     try:
-        state = anyio.run(run)
+        state = to_the_end(run, given["result"], stderr)
     except (KeyboardInterrupt, click.Abort):
         if not gate.is_open:
             click.echo("nothing was started", file=stderr)
@@ -63,6 +64,25 @@ def run_release(
         return ExitCode.BLOCKED
     follow = None if given["sandbox"] else FOLLOW
     return finish(state, views.output, given["result"], stdout=stdout, stderr=stderr, follow=follow)
+
+
+def to_the_end(run: Callable[[], Coroutine[Any, Any, T]], result: Path | None, stderr: TextIO) -> T:
+    """What the run gives. One that is cut off from its state leaves its result file, too: as far as was known here."""
+    try:
+        return anyio.run(run)
+    except CutOffError as error:
+        if result is not None:
+            _write_result(result, result_of_cut_off(error.state), stderr)
+        raise
+
+
+def _write_result(path: Path, result: Mapping[str, Any], stderr: TextIO) -> bool:
+    try:
+        write_whole(path, json.dumps(result, indent=2) + "\n")
+    except OSError as error:
+        write_line(stderr, f"error: --result: can't write {path}: {error.strerror or error}")
+        return False
+    return True
 
 
 def finish(
@@ -83,12 +103,8 @@ def finish(
         silence(stdout)
         again = f"; again with: orchestrator status {state.run}" if state.manifest else ""
         write_line(stderr, f"warning: the summary can't be written to stdout{again}")
-    if result is not None:
-        try:
-            write_whole(result, json.dumps(result_of(state), indent=2) + "\n")
-        except OSError as error:
-            write_line(stderr, f"error: --result: can't write {result}: {error.strerror or error}")
-            return code or ExitCode.INTERNAL
+    if result is not None and not _write_result(result, result_of(state), stderr):
+        return code or ExitCode.INTERNAL
     return code
 
 
@@ -115,27 +131,13 @@ class Gate:
         """Whether the run may have begun."""
 
     def __call__(self, plan: Plan) -> bool:
-        self.is_open = self._terminal is None or _ask(plan, self._terminal)
+        self.is_open = self._terminal is None or self._ask(plan, self._terminal)
         return self.is_open
 
-
-def _ask(plan: Plan, terminal: TextIO) -> bool:
-    click.echo(plan_as_text(plan), file=terminal)
-    if not plan.changes:
-        return True
-    try:
-        with _ctrl_c_interrupts():
-            return click.confirm("\nDeploy this?", err=True)
-    except click.Abort:
-        click.echo(file=terminal)  # the line of the question is still open
-        raise
-
-
-@contextmanager
-def _ctrl_c_interrupts() -> Iterator[None]:
-    """The event loop's own handler only takes note of a Ctrl-C, and a prompt would never hear of it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
+    @staticmethod
+    def _ask(plan: Plan, terminal: TextIO) -> bool:
+        text = plan_as_text(plan)
+        if not plan.changes:
+            click.echo(text, file=terminal)
+            return True
+        return ask(text, "Deploy this?", terminal)

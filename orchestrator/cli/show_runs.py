@@ -20,7 +20,7 @@ def runs_as_text(runs: Sequence[RunSummary]) -> str:
             format_time(run.started_at)[:19] + "Z",
             how(run),
             run.environment,
-            one_line(run.problem or run.release),
+            one_line(run.problem or _what(run)),
         )
         for run in runs
     ]
@@ -29,6 +29,10 @@ def runs_as_text(runs: Sequence[RunSummary]) -> str:
         "  ".join([*(cell.ljust(width) for cell, width in zip(row[:4], widths, strict=True)), row[4]]).rstrip()
         for row in rows
     )
+
+
+def _what(run: RunSummary) -> str:
+    return run.release if run.rollback_of is None else f"{run.release}, the rollback of {run.rollback_of}"
 
 
 def how(run: RunSummary) -> str:
@@ -53,6 +57,7 @@ def runs_as_json(runs: Sequence[RunSummary]) -> str:
                 "manifest": run.manifest,
                 "started_at": format_time(run.started_at),
                 "last_at": None if run.last_at is None else format_time(run.last_at),
+                "rollback_of": run.rollback_of,
                 "outcome": str(run.outcome),
                 "state": how(run),
                 "problem": run.problem,

@@ -13,7 +13,7 @@ from typing import Protocol, TypeVar
 
 import anyio
 
-from orchestrator.core.errors import AnswerLostError, CallError, StateError, ThrottledError
+from orchestrator.core.errors import AnswerLostError, CallError, CredentialsError, ExitCode, StateError, ThrottledError
 
 T = TypeVar("T")
 
@@ -33,6 +33,12 @@ class ConflictError(StateError):
 
 class UnreachableError(StateError):
     """The state can't be reached, or we may not. What was asked for may have been carried out."""
+
+
+class CredentialsLostError(UnreachableError):
+    """What worked before is refused now. The release isn't to blame, and what runs at CodeDeploy goes on."""
+
+    exit_code = ExitCode.FAILED
 
 
 class Blobs(Protocol):
@@ -78,6 +84,8 @@ class BlobPatience:
     """Seconds for an attempt, besides the time that the content needs."""
     slowest: float = 64 * 1024.0
     """Bytes a second."""
+    credentials: float = 30.0
+    """How long refused credentials are tried again where they worked before: the SDK may be refreshing them."""
 
 
 class PatientBlobs:
@@ -91,19 +99,20 @@ class PatientBlobs:
         self._attempts = attempts
         self._random = random
         self._patience = patience or BlobPatience()
+        self._worked: set[str] = set()
+        """The kinds of calls that have been answered."""
 
     @property
     def where(self) -> str:
         return self._attempts.where
 
     async def get(self, name: str) -> Blob | None:
-        return await self._repeat(f"read {self.where}/{name}", lambda: self._attempts.get(name))
+        return await self._repeat("read", name, lambda: self._attempts.get(name))
 
     async def put(self, name: str, content: bytes, *, absent: bool = False, match: str | None = None) -> str:
-        what = f"write {self.where}/{name}"
         try:
             return await self._repeat(
-                what, lambda: self._attempts.put(name, content, absent=absent, match=match), size=len(content)
+                "write", name, lambda: self._attempts.put(name, content, absent=absent, match=match), size=len(content)
             )
         except ConflictError:
             # It may be the echo of our own write: one whose answer was lost, or that the HTTP client sent twice.
@@ -113,26 +122,39 @@ class PatientBlobs:
             raise
 
     async def list(self, prefix: str = "") -> list[str]:
-        return await self._repeat(f"list {self.where}/{prefix}", lambda: self._attempts.list(prefix))
+        return await self._repeat("list", prefix, lambda: self._attempts.list(prefix))
 
     async def delete(self, name: str) -> None:
-        await self._repeat(f"delete {self.where}/{name}", lambda: self._attempts.delete(name))
+        await self._repeat("delete", name, lambda: self._attempts.delete(name))
 
-    async def _repeat(self, what: str, call: Callable[[], Awaitable[T]], *, size: int = 0) -> T:
+    async def _repeat(self, kind: str, name: str, call: Callable[[], Awaitable[T]], *, size: int = 0) -> T:
         patience = self._patience
-        deadline = anyio.current_time() + patience.seconds
+        began = anyio.current_time()
         pause = patience.first_pause
         while True:
             try:
                 with anyio.fail_after(patience.attempt + size / patience.slowest):
-                    return await call()
-            except (ThrottledError, AnswerLostError) as error:
-                problem: CallError = error
+                    answer = await call()
+                    self._worked.add(kind)
+                    return answer
+            except CallError as error:
+                problem = error
             except TimeoutError:
                 problem = AnswerLostError("no answer in time")
-            except CallError as error:
-                raise UnreachableError(f"can't {what}: {error}", hint=error.hint) from error
-            if anyio.current_time() + pause > deadline:
-                raise UnreachableError(f"can't {what}: {problem}", hint=problem.hint) from problem
+            if anyio.current_time() + pause > began + self._patience_with(problem, kind):
+                raise self._unreachable(problem, kind, name) from problem
             await anyio.sleep(pause * (0.5 + self._random.random()))
             pause = min(pause * 2, patience.longest_pause)
+
+    def _patience_with(self, problem: CallError, kind: str) -> float:
+        """Seconds. What has never worked is said at once."""
+        if isinstance(problem, (ThrottledError, AnswerLostError)):
+            return self._patience.seconds
+        return self._patience.credentials if self._is_loss(problem, kind) else 0.0
+
+    def _is_loss(self, problem: CallError, kind: str) -> bool:
+        return isinstance(problem, CredentialsError) and kind in self._worked
+
+    def _unreachable(self, problem: CallError, kind: str, name: str) -> UnreachableError:
+        error = CredentialsLostError if self._is_loss(problem, kind) else UnreachableError
+        return error(f"can't {kind} {self.where}/{name}: {problem}", hint=problem.hint)

@@ -64,6 +64,11 @@ class Bundles:
         """Nothing new is uploaded; uploads that are under way are called off and cleaned up."""
         self._scope.cancel()
 
+    @property
+    def are_done(self) -> bool:
+        """Each is ready, or has failed."""
+        return all(job.ready.is_set() for job in self._jobs.values())
+
     async def get(self, target: Target) -> Artifact:
         """Waits for the target's artifact. Raises what went wrong with it."""
         job = self._jobs[_key(target)]

@@ -14,6 +14,8 @@ class OnCancel(StrEnum):
     """Watch what runs to its end."""
     STOP = "stop"
     """Stop our deployments."""
+    ROLLBACK = "rollback"
+    """Stop our deployments; then all that the run changed goes back to what stood before it."""
     DETACH = "detach"
     """Leave them running."""
 
@@ -42,7 +44,7 @@ class Control:
         match mode:
             case OnCancel.WAIT:
                 pass
-            case OnCancel.STOP:
+            case OnCancel.STOP | OnCancel.ROLLBACK:
                 self.stopping.set()
             case OnCancel.DETACH:
                 self.leave(reason)

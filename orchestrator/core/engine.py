@@ -38,6 +38,9 @@ FLUSH_EVERY = 1.0
 LAST_FLUSH = 10.0
 """Seconds that the last events have to become durable; what comes after them is only the end of the process."""
 
+DETACH_LOOK = 0.2
+"""Seconds between two looks at whether all that can start has started."""
+
 MAYBE_STARTED = "a deployment may have been started"
 
 CREATE_GRACE = 5.0
@@ -57,12 +60,15 @@ class Engine:
         policy: Policy,
         concurrency: Concurrency,
         timing: Timing,
+        detach: bool = False,
     ) -> None:
+        """`detach`: leave once all that can start has started."""
         self._recorder = recorder
         self._state = recorder.state
         self._regions = regions
         self._policy = policy
         self._control = Control()
+        self._detach = detach
         self._numbers = {step.target.id: number for number, step in enumerate(plan.steps, start=1)}
         self._schedule = Schedule(plan.steps, recorder.state)
         self._slots = Slots(concurrency)
@@ -82,6 +88,8 @@ class Engine:
         Raises `StateError` when the journal can't be written: nothing goes on without it.
         """
         self._close_on_failures()  # a resumed run may have had enough of them
+        if self._state.awaits_rollback:
+            self._control.request(OnCancel.ROLLBACK, self._state.closed_reason or "")
         try:
             async with anyio.create_task_group() as services:
                 for region in self._regions.values():
@@ -100,6 +108,8 @@ class Engine:
         if self._state.is_finished:
             return
         self._recorder.record(ev.CancelRequested(mode=str(mode), reason=reason, signal=signal))
+        if mode is OnCancel.ROLLBACK and self._state.rollback is None:
+            self._recorder.record(ev.ReleaseRollbackRequested(reason=reason))
         self._control.request(mode, reason)
 
     def leave(self, reason: str) -> None:
@@ -112,6 +122,8 @@ class Engine:
         async with anyio.create_task_group() as helpers:
             helpers.start_soon(self._close_when_told)
             helpers.start_soon(self._bundles.run)
+            if self._detach:
+                helpers.start_soon(self._leave_when_all_has_started)
             async with anyio.create_task_group() as targets:
                 helpers.start_soon(self._leave_when_told, targets.cancel_scope)
                 for step in self._schedule.unfinished():
@@ -130,6 +142,26 @@ class Engine:
             await self._starter.settled()
         targets.cancel()
 
+    async def _leave_when_all_has_started(self) -> None:
+        while not self._stands_still():  # noqa: ASYNC110 - many small things end it, and none of them is in a hurry
+            await anyio.sleep(DETACH_LOOK)
+        self.leave("all that can start has started (--detach)")
+
+    def _stands_still(self) -> bool:
+        """Whether nothing but the end of a deployment lets another one start."""
+        return self._bundles.are_done and not any(self._can_start(step) for step in self._schedule.unfinished())
+
+    def _can_start(self, step: Step) -> bool:
+        """Whether the target, or one that waits for it, may start without the end of a deployment that runs."""
+        known = self._state.targets[step.target.id]
+        if known.rollback_deployment_id is not None or known.state is TargetState.BLOCKED:
+            return False
+        if known.deployment_id is not None:  # what wasn't looked at yet may have ended, and others waited for it
+            return known.deployment_id not in self._watcher.seen
+        if known.intent is not None:
+            return True
+        return self._schedule.may_go(step) and self._slots.has_room(step.target)
+
     async def _flush_regularly(self) -> None:
         while True:
             await anyio.sleep(FLUSH_EVERY)
@@ -147,9 +179,24 @@ class Engine:
             unfinished = any(not target.state.is_final for target in self._state.targets.values())
             if unfinished:
                 self._recorder.record(ev.RunDetached(reason=self._control.leave_reason, running=running))
+        self._request_rollback()
         outcome = outcome_of(self._state)
         if outcome is not Outcome.RUNNING:
             self._recorder.record(ev.RunFinished(outcome=outcome, exit_code=int(exit_code_of(self._state))))
+
+    def _request_rollback(self) -> None:
+        """As the policy says, once it is known how the run has ended; not of what was cancelled: people decide that."""
+        scope = self._policy.rollback
+        if scope == "none" or self._state.rollback is not None or outcome_of(self._state) is not Outcome.FAILED:
+            return
+        if any(target.was_changed and target.state is not TargetState.ROLLED_BACK for target in self._to_go_back()):
+            reason = f"the run failed (rollback: {scope})"
+            self._recorder.record(ev.ReleaseRollbackRequested(reason=reason, scope=scope))
+
+    def _to_go_back(self) -> list[TargetRun]:
+        """A target of scope `target` is one that has failed."""
+        targets = self._state.targets.values()
+        return [t for t in targets if self._policy.rollback == "release" or not t.state.is_good]
 
     # --- one target --------------------------------------------------------------------------------------------------
 

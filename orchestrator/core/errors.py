@@ -81,6 +81,12 @@ class SourceChangedError(BundleError):
     """A source that isn't what it was when it was walked or its digest taken."""
 
 
+class BlockedError(OrchestratorError):
+    """Nothing is wrong with what was asked for, but it may not be done now."""
+
+    exit_code = ExitCode.BLOCKED
+
+
 class StateError(OrchestratorError):
     """The run's state can't be read or written."""
 

@@ -45,6 +45,8 @@ class RunStarted(Event):
     manifest: str
     """The manifest's path as the user gave it."""
     manifest_digest: str
+    rollback_of: str | None = None
+    """The run that this one rolls back."""
     targets: tuple[Mapping[str, Any], ...]
     """Each target as `core.plan.target_to_dict` writes it, in the plan's order."""
     policy: Mapping[str, Any]
@@ -69,7 +71,7 @@ class CancelRequested(Event):
     """Nothing new starts from here on."""
 
     mode: str
-    """wait, stop or detach."""
+    """wait, stop, rollback or detach."""
     reason: str
     signal: int | None = None
 
@@ -79,6 +81,33 @@ class FailureLimitReached(Event):
     """`on_failure: stop` or `max_failures`: nothing new starts from here on."""
 
     reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReleaseRollbackRequested(Event):
+    """What this run changed is to go back to what stood before it, once nothing of it runs any more."""
+
+    reason: str
+    scope: str = "release"
+    """release: all that the run changed; target: what failed."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReleaseRollbackStarted(Event):
+    """The rollback is a run of its own, with a journal of its own; how its targets fare is told here, too."""
+
+    rollback_run: str
+    """The rollback's id."""
+    targets: tuple[str, ...]
+    """Those that it deploys to."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReleaseRollbackFinished(Event):
+    rollback_run: str
+    """The rollback's id."""
+    resumable: bool = False
+    """A fault of ours or of AWS's has ended it for some targets: a resume goes on with it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -258,11 +287,14 @@ class DeploymentDiagnosed(TargetEvent):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RollbackStarted(TargetEvent):
-    """CodeDeploy rolls the deployment back by one of its own."""
+    """CodeDeploy rolls the deployment back by one of its own; or the rollback of the release does."""
 
     deployment_id: str
+    """What is rolled back; empty where it never got an id that we know."""
     rollback_deployment_id: str
     message: str = ""
+    of_release: bool = False
+    """It belongs to the rollback of the release."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

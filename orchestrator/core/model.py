@@ -263,12 +263,17 @@ class Concurrency:
     pools: Mapping[str, int] = field(default_factory=dict)
 
 
+Rollback = Literal["none", "target", "release"]
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Policy:
     on_failure: Literal["stop", "continue"] = "stop"
     max_failures: int | None = None
     """The run stops once so many targets have failed (a share is of all targets, rounded up). None: no limit."""
     if_active: Literal["wait", "fail", "stop"] = "wait"
+    rollback: Rollback = "none"
+    """What goes back to what stood before when the run fails: nothing, the targets that failed, or all it changed."""
 
 
 # --- what CodeDeploy says --------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from typing import Any
 
 from orchestrator.core.errors import ExitCode
 from orchestrator.core.events import format_time
-from orchestrator.core.model import Outcome
+from orchestrator.core.model import Outcome, TargetState
 from orchestrator.core.state import RunState, TargetRun, outcome_of
 
 _SIGINT = 2
@@ -45,6 +45,17 @@ def result_of(state: RunState) -> dict[str, Any]:
         "ended_at": _time(state.ended_at),
         "targets": [_target(target) for target in state.targets.values()],
     }
+
+
+def result_of_cut_off(state: RunState) -> dict[str, Any]:
+    """The result of a run that can't be recorded any more: what wasn't over is `errored`, which is our fault."""
+    result = result_of(state)
+    for target, known in zip(result["targets"], state.targets.values(), strict=True):
+        if not known.state.is_final:
+            running = f"; still running: {', '.join(known.running_ids)}" if known.running_ids else ""
+            reason = f"the state of the run can't be written any more{running}"
+            target |= {"state": str(TargetState.ERRORED), "reason": reason}
+    return {**result, "outcome": str(Outcome.FAILED)}
 
 
 def _target(target: TargetRun) -> dict[str, Any]:

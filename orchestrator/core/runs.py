@@ -59,6 +59,8 @@ class RunSummary:
     """For an unreadable run: when its journal was last written, as far as that is known."""
     last_at: float | None = None
     """Of the last event that the list knows of."""
+    rollback_of: str | None = None
+    """The run that this one rolls back."""
     outcome: Outcome = Outcome.RUNNING
     """RUNNING as long as no event says otherwise; with a `writer` that isn't alive, the run has died."""
     detached: bool = False

@@ -49,6 +49,10 @@ class Schedule:
         """Returns when all that the target waits for has ended, or when the run was closed."""
         await self._go[step.target.id].wait()
 
+    def may_go(self, step: Step) -> bool:
+        """Whether nothing that the target waits for is open any more."""
+        return self._open[step.target.id] == 0
+
     def finished(self, step: Step) -> None:
         """The target has its verdict: those that waited for it last may go."""
         for name in self._dependents[step.target.id]:

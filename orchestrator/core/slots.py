@@ -63,6 +63,10 @@ class Slots:
             self._used.subtract(layers)
             self._admit()
 
+    def has_room(self, target: Target) -> bool:
+        """Whether the target would get its place, were it to come now."""
+        return not any(self._is_full(layer) for layer in self._layers(target))
+
     def close(self) -> None:
         """The run starts nothing new: nobody waits for a place any longer, all are let in to find that out."""
         self._closed = True

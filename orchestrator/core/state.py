@@ -25,15 +25,17 @@ TRANSITIONS: Mapping[TargetState, frozenset[TargetState]] = {
     S.RUNNING: _AFTER_START | {S.BAKING},
     S.BAKING: _AFTER_START,
     S.ROLLING_BACK: frozenset({S.ROLLED_BACK, S.FAILED, S.STOPPED, S.TIMED_OUT, S.ERRORED}),
-    S.SUCCEEDED: frozenset(),
+    # A rollback of the release begins where everything else has ended.
+    S.SUCCEEDED: frozenset({S.ROLLING_BACK}),
     S.UNCHANGED: frozenset(),
-    S.FAILED: frozenset(),
-    S.STOPPED: frozenset(),
-    S.TIMED_OUT: frozenset(),
-    S.SKIPPED: frozenset(),
-    S.CANCELLED: frozenset(),
+    S.FAILED: frozenset({S.ROLLING_BACK}),
+    S.STOPPED: frozenset({S.ROLLING_BACK}),
+    S.TIMED_OUT: frozenset({S.ROLLING_BACK}),
+    S.ERRORED: frozenset({S.ROLLING_BACK}),
+    # Of these two only with an intent that was never answered: something may have been started.
+    S.SKIPPED: frozenset({S.ROLLING_BACK}),
+    S.CANCELLED: frozenset({S.ROLLING_BACK}),
     S.ROLLED_BACK: frozenset(),
-    S.ERRORED: frozenset(),
 }
 """From each state to those that may follow it. A resume may bring a target back; that is an event of its own."""
 
@@ -94,6 +96,11 @@ class TargetRun:
             return (self.rollback_deployment_id,)
         return (self.deployment_id,) if self.deployment_id is not None and not self.deployment_ended else ()
 
+    @property
+    def was_changed(self) -> bool:
+        """This run has, or may have, deployed to it."""
+        return self.deployment_id is not None or self.intent is not None
+
 
 @dataclass(kw_only=True, slots=True)
 class RunState:
@@ -114,6 +121,12 @@ class RunState:
     detached: ev.RunDetached | None = None
     closed_reason: str | None = None
     """Why nothing new starts any more; None: it does."""
+    rollback: ev.ReleaseRollbackRequested | None = None
+    rollback_run: str | None = None
+    """The run that rolls this one back, once it has begun."""
+    rollback_finished: ev.ReleaseRollbackFinished | None = None
+    rollback_of: str | None = None
+    """The run that this one rolls back."""
     throttles: int = 0
     budget_rates: dict[str, float] = field(default_factory=dict)
     """Calls a second, by region, as of the last throttle."""
@@ -140,11 +153,20 @@ class RunState:
     @property
     def is_over(self) -> bool:
         """Whether a resume would change nothing: a deployment's own end stays what it is, ours and the user's don't."""
-        return self.is_finished and not any(target.state in REOPENED for target in self.targets.values())
+        if not self.is_finished:
+            return False
+        if self.rollback is not None:
+            return self.rollback_finished is None or not self.rollback_finished.resumable
+        return not any(target.state in REOPENED for target in self.targets.values())
+
+    @property
+    def awaits_rollback(self) -> bool:
+        """A rollback was asked for, and hasn't come to its end."""
+        return self.rollback is not None and self.rollback_finished is None
 
     # --- one case for each event -------------------------------------------------------------------------------------
 
-    def _fold(self, event: ev.Event, record: ev.Record) -> None:  # noqa: C901 - a table: one case an event
+    def _fold(self, event: ev.Event, record: ev.Record) -> None:  # noqa: C901, PLR0912 - a table: one case an event
         if isinstance(event, ev.TargetEvent):
             target = self.targets.get(event.target)
             if target is None:
@@ -161,6 +183,12 @@ class RunState:
                 self.closed_reason = self.closed_reason or event.reason
             case ev.FailureLimitReached():
                 self.closed_reason = self.closed_reason or event.reason
+            case ev.ReleaseRollbackRequested():
+                self._request_rollback(event)
+            case ev.ReleaseRollbackStarted():
+                self.rollback_run = event.rollback_run
+            case ev.ReleaseRollbackFinished():
+                self.rollback_finished = event
             case ev.RunDetached():
                 self.detached = event
                 self.ended_at = record.ts
@@ -180,13 +208,31 @@ class RunState:
         self.run, self.release, self.environment = record.run, event.release, event.environment
         self.manifest, self.started_at = event.manifest, record.ts
         self.rehearsal = bool(event.options.get("sandbox"))
+        self.rollback_of = event.rollback_of
         self.targets = {data["id"]: _target_run(data) for data in event.targets}
 
+    def _request_rollback(self, event: ev.ReleaseRollbackRequested) -> None:
+        """Also of a run that has ended long ago."""
+        self._reopen()
+        self.rollback, self.rollback_run, self.rollback_finished = event, None, None
+        self.closed_reason = self.closed_reason or event.reason
+
+    def _reopen(self) -> None:
+        self.outcome, self.exit_code, self.ended_at, self.detached = Outcome.RUNNING, None, None, None
+
     def _resume(self) -> None:
-        self.outcome, self.exit_code, self.ended_at = Outcome.RUNNING, None, None
-        self.cancelled = self.detached = self.closed_reason = None
+        self._reopen()
+        if self.rollback is not None:  # nothing is deployed any more; what was asked for last goes on
+            self.rollback_finished = None
+            if self.rollback_run is None:
+                self._bring_back(S.ERRORED)
+            return
+        self.cancelled = self.closed_reason = None
+        self._bring_back(*REOPENED, S.SKIPPED, S.UPLOADING, S.BLOCKED)
+
+    def _bring_back(self, *states: TargetState) -> None:
         for target in self.targets.values():
-            if target.state in REOPENED | {S.SKIPPED, S.UPLOADING, S.BLOCKED}:
+            if target.state in states:
                 target.state = _state_to_resume(target)
                 target.reason, target.blocked_by, target.ended_at = None, (), None
 
@@ -252,6 +298,7 @@ def _fold_target(target: TargetRun, event: ev.TargetEvent, ts: float) -> None:  
         case ev.RollbackStarted():
             _to(target, S.ROLLING_BACK)
             target.rollback_deployment_id, target.rollback_status = event.rollback_deployment_id, "Created"
+            target.ended_at = None
         case ev.RollbackEnded():
             target.rollback_status = event.status
         case ev.TargetFinished():
@@ -267,6 +314,14 @@ def _to(target: TargetRun, state: TargetState) -> None:
     target.state = state
 
 
+def fold(records: Iterable[ev.Record]) -> RunState:
+    """The run as these records tell it, in their order. Raises `StateError` when they don't make a run."""
+    state = RunState()
+    for record in records:
+        state.apply(record)
+    return state
+
+
 # --- the outcome -----------------------------------------------------------------------------------------------------
 
 FAILURES = frozenset({S.FAILED, S.STOPPED, S.TIMED_OUT, S.ROLLED_BACK, S.ERRORED})
@@ -276,18 +331,40 @@ FAILURES = frozenset({S.FAILED, S.STOPPED, S.TIMED_OUT, S.ROLLED_BACK, S.ERRORED
 def outcome_of(state: RunState) -> Outcome:
     """How the run stands, from its targets alone."""
     targets = state.targets.values()
-    if state.detached is not None or any(not target.state.is_final for target in targets):
+    if state.detached is not None or state.awaits_rollback or any(not target.state.is_final for target in targets):
         return Outcome.RUNNING
+    return _outcome_of_rollback(state) or _outcome_of_release(state)
+
+
+def _outcome_of_rollback(state: RunState) -> Outcome | None:
+    """None where it was about nothing, or only about a part of what the run has changed."""
+    to_go_back = [target for target in state.targets.values() if goes_back(target, state)]
+    if state.rollback is None or not to_go_back:
+        return None
+    if any(target.state is not S.ROLLED_BACK for target in to_go_back):
+        return Outcome.ROLLBACK_FAILED
+    return Outcome.ROLLED_BACK if state.rollback.scope == "release" else None
+
+
+def _outcome_of_release(state: RunState) -> Outcome:
+    targets = state.targets.values()
     if all(target.state.is_good for target in targets):
         return Outcome.SUCCEEDED
     if state.cancelled is not None:
         return Outcome.CANCELLED
     if any(_rollback_failed(target) for target in targets):
         return Outcome.ROLLBACK_FAILED
-    changed = [target for target in targets if target.deployment_id is not None or target.intent is not None]
+    changed = [target for target in targets if target.was_changed]
     if changed and all(target.state is S.ROLLED_BACK for target in changed):
         return Outcome.ROLLED_BACK
     return Outcome.FAILED
+
+
+def goes_back(target: TargetRun, state: RunState) -> bool:
+    """Whether a rollback of this run is about the target; also when it is back already."""
+    if state.rollback is None or not target.was_changed:
+        return False
+    return state.rollback.scope == "release" or not target.state.is_good
 
 
 def _rollback_failed(target: TargetRun) -> bool:

@@ -32,6 +32,8 @@ class Watcher:
         self._timing = timing
         self._stops: dict[str, Verdict] = {}
         """The verdict of a deployment that we stopped, by its id."""
+        self.seen: set[str] = set()
+        """The deployments that CodeDeploy has told us of in this process."""
 
     async def watch(self, step: Step, deployment_id: str, region: Region, *, remaining: float) -> Verdict:
         """`remaining`: seconds until the target's time is up. Raises `CallError` when it can't be watched any more."""
@@ -94,6 +96,7 @@ class Watcher:
         return ended
 
     def _progressed(self, step: Step, deployment: Deployment) -> None:
+        self.seen.add(deployment.id)
         self._recorder.record(
             ev.DeploymentProgressed(
                 target=step.target.id,

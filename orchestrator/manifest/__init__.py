@@ -8,7 +8,7 @@
 
 from orchestrator.manifest.git import GitFacts, GitLookup, Repository
 from orchestrator.manifest.loader import environment_names, load, validate_all
-from orchestrator.manifest.release import EnvironmentSettings, FreezeWindow, Position, Release, Rollback
+from orchestrator.manifest.release import EnvironmentSettings, FreezeWindow, Position, Release
 from orchestrator.manifest.schema import schema
 
 __all__ = [
@@ -19,7 +19,6 @@ __all__ = [
     "Position",
     "Release",
     "Repository",
-    "Rollback",
     "environment_names",
     "load",
     "schema",

@@ -64,11 +64,6 @@ class WrittenOrigins:
     def _of_run(self, problems: Problems) -> None:
         environment = self.manifest.environments.get(self.environment)
         used: list[tuple[Place, str]] = []
-        # `--state s3://…` is there to be tried; a manifest may rely on it once it has been killed as often as the rest.
-        if (self.manifest.state or "").startswith("s3://"):
-            used.append((("state",), "a state in S3 (by --state it can be tried) is"))
-        if self.manifest.policy.rollback != "none":
-            used.append((("policy", "rollback"), f"rollback: {self.manifest.policy.rollback} is"))
         if environment is not None:
             place = ("environments", self.environment)
             if environment.promote_from is not None:

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 from orchestrator.core.errors import Finding
 from orchestrator.core.model import Concurrency, Policy, Target
-
-Rollback = Literal["none", "target", "release"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,7 +79,6 @@ class Release:
     """`max_failures` is resolved against all targets; see `policy_for`."""
     max_failures_share: float | None = None
     """0 < share <= 1, where the manifest gives `max_failures` as a share."""
-    rollback: Rollback = "none"
     targets: tuple[Target, ...]
     """In the order of the manifest."""
     origins: Origins = field(repr=False, compare=False)

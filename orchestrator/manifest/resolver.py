@@ -64,9 +64,9 @@ class Resolver:
                 on_failure=manifest.policy.on_failure,
                 max_failures=share_of(failures.value, len(targets)) if isinstance(failures, Share) else failures,
                 if_active=manifest.policy.if_active,
+                rollback=manifest.policy.rollback,
             ),
             max_failures_share=failures.value if isinstance(failures, Share) else None,
-            rollback=manifest.policy.rollback,
             targets=targets,
             origins=WrittenOrigins(self._root, self._context.environment, manifest, self._origins),
         )

@@ -14,6 +14,7 @@ from orchestrator.sinks.waiting import why
 _URGENT = (
     ev.CancelRequested,
     ev.FailureLimitReached,
+    ev.ReleaseRollbackRequested,
     ev.RunDetached,
     ev.WarningRaised,
     ev.DeploymentRefused,
@@ -54,7 +55,7 @@ def phrase(record: ev.Record, state: RunState) -> Phrase | None:
     return _of_run(event, state) or _of_bundle(event)
 
 
-def _of_run(event: ev.Event, state: RunState) -> Phrase | None:
+def _of_run(event: ev.Event, state: RunState) -> Phrase | None:  # noqa: C901 - a table: one case an event
     match event:
         case ev.RunStarted():
             where = f" to {one_line(event.environment)}" if event.environment else ""
@@ -65,6 +66,11 @@ def _of_run(event: ev.Event, state: RunState) -> Phrase | None:
             text = f"cancelled ({event.mode}): {one_line(event.reason)}; nothing new starts"
         case ev.FailureLimitReached():
             text = f"nothing new starts: {one_line(event.reason)}"
+        case ev.ReleaseRollbackRequested():
+            what = "all that the run changed" if event.scope == "release" else "what failed"
+            text = f"{what} goes back to what stood before it: {one_line(event.reason)}"
+        case ev.ReleaseRollbackStarted():
+            text = f"rolling back {plural(len(event.targets), 'target')}, as run {one_line(event.rollback_run)}"
         case ev.RunDetached():
             text = f"leaving: {one_line(event.reason)}; left running: {', '.join(event.running) or 'nothing'}"
         case ev.RunFinished():
@@ -138,7 +144,8 @@ def _of_deployment(event: ev.TargetEvent) -> str:
             # without an error, the end of the target says it all
             return f"{event.deployment_id} {one_line(event.status)}: {error}" if error else ""
         case ev.RollbackStarted():
-            return f"CodeDeploy rolls back: {_joined(event.rollback_deployment_id, event.message)}"
+            who = "rolling back" if event.of_release else "CodeDeploy rolls back"
+            return f"{who}: {_joined(event.rollback_deployment_id, event.message)}"
         case ev.RollbackEnded():
             return f"rollback {_joined(f'{event.rollback_deployment_id} {event.status}', event.error_message)}"
         case _:

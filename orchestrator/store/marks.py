@@ -43,12 +43,13 @@ def mark(record: Record) -> str | None:
 def _facts(event: Event) -> dict[str, str] | None:
     match event:
         case RunStarted():
-            return {
+            facts = {
                 "type": "run_started",
                 "release": _clip(event.release),
                 "environment": _clip(event.environment),
                 "manifest": _clip(event.manifest),
             }
+            return facts if event.rollback_of is None else {**facts, "rollback_of": event.rollback_of}
         case RunResumed():
             return {"type": "run_resumed"}
         case RunDetached():
@@ -88,6 +89,7 @@ def _summary(run: str, of_run: list[str], writer: Writer | None) -> RunSummary:
             release=str(first["release"]),
             environment=str(first["environment"]),
             manifest=str(first["manifest"]),
+            rollback_of=first.get("rollback_of"),
             started_at=parse_time(first["ts"]),
             last_at=parse_time(last["ts"]),
             outcome=Outcome(last["outcome"]) if finished else Outcome.RUNNING,

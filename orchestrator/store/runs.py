@@ -41,6 +41,7 @@ def _summary(folder: Path, first: dict[str, Any], last: dict[str, Any]) -> RunSu
         release=str(first["release"]),
         environment=str(first["environment"]),
         manifest=str(first.get("manifest", "")),
+        rollback_of=first.get("rollback_of"),
         started_at=parse_time(first["ts"]),
         last_at=parse_time(last["ts"]),
         outcome=Outcome(last["outcome"]) if finished else Outcome.RUNNING,

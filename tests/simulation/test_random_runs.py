@@ -13,7 +13,7 @@ from simulations import play
 
 SEEDS = int(os.environ.get("ORCHESTRATOR_SEEDS", "2000"))
 """In all."""
-SHARES = {"faults": 0.5, "crashes": 0.35, "leases": 0.15}
+SHARES = {"faults": 0.4, "crashes": 0.3, "rollbacks": 0.15, "leases": 0.15}
 """Of the seeds: those with leases take five times as long as the others."""
 
 
@@ -25,6 +25,11 @@ def test_the_promises_hold(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(10_000, 10_000 + round(SEEDS * SHARES["crashes"])))
 def test_the_promises_hold_over_crashes(seed: int) -> None:
     _play("crashes", seed)
+
+
+@pytest.mark.parametrize("seed", range(30_000, 30_000 + round(SEEDS * SHARES["rollbacks"])))
+def test_the_promises_hold_when_releases_go_back(seed: int) -> None:
+    _play("rollbacks", seed)
 
 
 @pytest.mark.parametrize("seed", range(20_000, 20_000 + round(SEEDS * SHARES["leases"])))

@@ -41,8 +41,6 @@ SECTIONS: Mapping[str, str] = {
 
 EVERYTHING_REFUSED = """
 version: 1
-state: s3://bucket/prefix
-policy: {rollback: release}
 environments:
   a: {region: eu-west-1}
   b: {region: eu-west-1, promote_from: a, soak: 1h, freeze: [{rrule: FREQ=DAILY, start: "01:00", end: "02:00"}]}

@@ -13,10 +13,10 @@ from world import World, target
 
 from orchestrator.core import events as ev
 from orchestrator.core.control import OnCancel
-from orchestrator.core.engine import Engine
 from orchestrator.core.errors import AnswerLostError, CallError, CredentialsError, ExitCode, RefusedError, StateError
 from orchestrator.core.events import record_from_dict
 from orchestrator.core.model import Concurrency, Outcome, Policy
+from orchestrator.core.phases import Phases
 from orchestrator.core.result import exit_code_of, result_of
 from orchestrator.core.state import RunState
 from orchestrator.core.timing import Timing
@@ -200,7 +200,7 @@ def test_a_group_that_somebody_else_keeps_busy(virtual: Virtual, if_active: Any,
     world = World([target("a/g")], policy=Policy(if_active=if_active))
     world.codedeploy.scripts["a", "g"] = Script(seconds=200)
 
-    async def somebody(engine: Engine) -> None:
+    async def somebody(engine: Phases) -> None:
         await anyio.lowlevel.checkpoint()
 
     async def story() -> None:
@@ -292,7 +292,7 @@ def test_a_bundle_that_fails_errors_its_targets_alone(virtual: Virtual) -> None:
 def test_a_journal_that_breaks_stops_the_run_before_the_next_create(virtual: Virtual) -> None:
     world = World([target("a/g"), target("b/g", needs=["a/g"])])
 
-    async def break_it(_engine: Engine) -> None:
+    async def break_it(_engine: Phases) -> None:
         await anyio.sleep(5)
         world.journal.broken = True
 
@@ -373,7 +373,7 @@ def cancelled(mode: OnCancel, after: float = 20) -> World:
     scripts = {("a", "g"): Script(seconds=300), ("b", "g"): Script(seconds=300)}
     world = World([target("a/g"), target("b/g"), target("c/g", needs=["a/g"])], codedeploy=ScriptedCodeDeploy(scripts))
 
-    async def interrupt(engine: Engine) -> None:
+    async def interrupt(engine: Phases) -> None:
         await anyio.sleep(after)
         engine.cancel(mode, reason="interrupted by SIGINT", signal=2)
         await anyio.sleep_forever()
@@ -409,7 +409,7 @@ def test_cancel_detach_leaves_deployments_running_and_journalled(virtual: Virtua
 def test_leaving_waits_for_a_create_that_is_under_way(virtual: Virtual) -> None:
     world = World([target("a/g")], codedeploy=ScriptedCodeDeploy({("a", "g"): Script(seconds=99)}, latency=2.0))
 
-    async def leave(engine: Engine) -> None:
+    async def leave(engine: Phases) -> None:
         await anyio.sleep(3)
         engine.leave("--for 3s is over")
         await anyio.sleep_forever()

@@ -12,9 +12,9 @@ from world import World, target
 
 from orchestrator.core import events as ev
 from orchestrator.core.control import OnCancel
-from orchestrator.core.engine import Engine
 from orchestrator.core.errors import AnswerLostError, CredentialsError, ExitCode, UsageError
 from orchestrator.core.model import Concurrency, Outcome, Policy
+from orchestrator.core.phases import Phases
 from orchestrator.core.plan import Step, step_from_dict, step_to_dict
 from orchestrator.core.result import exit_code_of, result_of
 from orchestrator.core.state import RunState
@@ -23,15 +23,15 @@ from orchestrator.testing import EventLog, InstantArtifacts, MemoryJournal, Scri
 Virtual = Callable[[Coroutine[Any, Any, Any]], Any]
 
 
-def at(seconds: float, tell: Callable[[Engine], None]) -> Callable[[Engine], Coroutine[Any, Any, None]]:
-    async def meanwhile(engine: Engine) -> None:
+def at(seconds: float, tell: Callable[[Phases], None]) -> Callable[[Phases], Coroutine[Any, Any, None]]:
+    async def meanwhile(engine: Phases) -> None:
         await anyio.sleep(seconds)
         tell(engine)
 
     return meanwhile
 
 
-def interrupt(mode: OnCancel) -> Callable[[Engine], None]:
+def interrupt(mode: OnCancel) -> Callable[[Phases], None]:
     return lambda engine: engine.cancel(mode, reason="interrupted by SIGINT", signal=2)
 
 
@@ -92,7 +92,7 @@ def test_what_is_left_running_is_named_by_ids_alone(virtual: Virtual) -> None:
 
 def test_a_cancel_after_the_end_changes_nothing(virtual: Virtual) -> None:
     world = World([target("a/g")], codedeploy=ScriptedCodeDeploy({("a", "g"): Script(status="Failed")}))
-    engines: list[Engine] = []
+    engines: list[Phases] = []
     world.meanwhile = at(0, engines.append)
 
     async def play() -> None:
@@ -243,3 +243,50 @@ def test_a_step_without_end_is_json() -> None:
     step = Step(target=target("a/g"), timeout=float("inf"))
     text = json.dumps(step_to_dict(step), allow_nan=False)
     assert step_from_dict(json.loads(text)) == step
+
+
+# --- leaving once all has started -----------------------------------------------------------------------------------
+
+
+def test_detach_leaves_once_all_that_can_start_has_started(virtual: Virtual) -> None:
+    targets = [target("a/g"), target("b/g"), target("c/g", needs=["a/g"])]
+    world = World(targets, artifacts=InstantArtifacts(3.0), detach=True)
+    virtual(world.run())
+    assert world.seconds < 9
+    assert world.states() == {"a/g": "running", "b/g": "running", "c/g": "pending"}
+    assert exit_code_of(world.state) is ExitCode.RUNNING
+    assert world.state.targets["c/g"].revision is not None, "its bundle is made: a resume needs no checkout"
+    for made in world.codedeploy.made.values():
+        made.ends = 1000.0
+    virtual(world.run())
+    assert sorted(world.starts()) == ["a/g", "b/g", "c/g"], "the resume starts what has become free, and leaves again"
+    assert world.states()["c/g"] == "running"
+
+
+@pytest.mark.parametrize("limit", ["deployments", "pools"])
+def test_detach_waits_for_no_slot(virtual: Virtual, limit: str) -> None:
+    concurrency = Concurrency(deployments=1) if limit == "deployments" else Concurrency(pools={"db": 1})
+    world = World([target("a/g", pool="db"), target("b/g", pool="db")], concurrency=concurrency, detach=True)
+    virtual(world.run())
+    assert world.starts() == ["a/g"]
+    assert exit_code_of(world.state) is ExitCode.RUNNING
+
+
+def test_detach_of_what_ends_at_once_is_no_detach(virtual: Virtual) -> None:
+    world = World([target("a/g")], unchanged=frozenset({"a/g"}), detach=True)
+    virtual(world.run())
+    assert exit_code_of(world.state) is ExitCode.OK
+
+
+def test_detach_waits_for_a_lost_answer_and_not_for_a_busy_group(virtual: Virtual) -> None:
+    world = World([target("a/g"), target("b/g")], detach=True)
+    lost = iter([AnswerLostError("gone", operation="CreateDeployment")])
+    world.codedeploy.after = lambda operation, _asked: next(lost, None) if operation == "CreateDeployment" else None
+
+    async def scenario() -> None:
+        world.codedeploy.create("b", "g", creator="autoscaling", script=Script(status="never"))
+        await world.run()
+
+    virtual(scenario())
+    assert world.state.targets["a/g"].deployment_id is not None
+    assert world.states()["b/g"] == "blocked"

@@ -125,7 +125,7 @@ def test_the_contracts_manifest(shop: Release, folder: Path) -> None:
     assert shop.environments == ("staging", "prod")
     assert shop.state == "s3://acme-releases/state"
     assert shop.concurrency == Concurrency(deployments=12, uploads=8, per_region=6, pools={"database": 1})
-    assert shop.policy == Policy(on_failure="continue", max_failures=2, if_active="stop")
+    assert shop.policy == Policy(on_failure="continue", max_failures=2, if_active="stop", rollback="release")
     assert shop.environment.promote_from == "staging"
     assert shop.environment.soak == 7200
     assert shop.environment.freeze == (
@@ -180,11 +180,9 @@ def test_every_kind_of_revision(shop: Release) -> None:
 def test_what_is_not_supported_yet_is_said_where_a_target_uses_it(shop: Release) -> None:
     places = [finding.place for finding in shop.unsupported(shop.targets)]
     assert places == [
-        "state",
         "environments.prod.promote_from",
         "environments.prod.soak",
         "environments.prod.freeze",
-        "policy.rollback",
         "applications.shop-api.deployment_groups.canary.bake",
         "applications.shop-api.deployment_groups.canary.gates",
         "applications.shop-web.deployment_groups.fleet.gates",
@@ -192,11 +190,11 @@ def test_what_is_not_supported_yet_is_said_where_a_target_uses_it(shop: Release)
     ]
     assert all("not supported yet" in finding.message for finding in shop.unsupported(shop.targets))
     of_one = shop.unsupported([targets(shop)["shop-db/primary"]])
-    assert [finding.place for finding in of_one] == places[:5]
+    assert [finding.place for finding in of_one] == places[:3]
 
 
 def test_what_is_supported_is_not_complained_about(shop: Release, folder: Path) -> None:
-    text = SHOP.replace("state: s3://acme-releases/state", "").replace("rollback: release", "rollback: none")
+    text = SHOP
     release = loaded(text, environment="staging")
     assert release.unsupported([targets(release)["shop-db/primary"]]) == []
 

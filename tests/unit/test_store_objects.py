@@ -11,8 +11,8 @@ from typing import Any
 import anyio
 import pytest
 
-from orchestrator.core.blobs import Blob, BlobPatience, PatientBlobs, UnreachableError
-from orchestrator.core.errors import AnswerLostError, CredentialsError, StateError, ThrottledError
+from orchestrator.core.blobs import Blob, BlobPatience, CredentialsLostError, PatientBlobs, UnreachableError
+from orchestrator.core.errors import AnswerLostError, CredentialsError, ExitCode, StateError, ThrottledError
 from orchestrator.core.events import Event, Record, RunFinished, RunStarted, WarningRaised
 from orchestrator.core.lease import LeaseKeeper
 from orchestrator.core.locks import LOCKS, Owner
@@ -545,3 +545,50 @@ def test_the_list_says_who_carries_a_run_on(virtual: Virtual) -> None:
         assert json.loads(attempts.objects[LOCKS].content)["holders"] == {}
 
     virtual(play())
+
+
+# --- credentials -----------------------------------------------------------------------------------------------------
+
+
+def refused_from(blobs: MemoryBlobs, moment: float, until: float = 1e9) -> None:
+    async def before(_operation: str, _name: str) -> None:
+        await anyio.lowlevel.checkpoint()
+        if moment <= anyio.current_time() < until:
+            raise CredentialsError("the token has expired", code="ExpiredToken")
+
+    blobs.before = before
+
+
+def test_credentials_that_were_never_good_are_said_at_once(virtual: Virtual) -> None:
+    async def scenario() -> None:
+        attempts = MemoryBlobs()
+        refused_from(attempts, 0.0)
+        began = anyio.current_time()
+        with pytest.raises(UnreachableError, match="ExpiredToken") as caught:
+            await PatientBlobs(attempts, random=Random(1)).put("x", b"")  # noqa: S311 - jitter, not a secret
+        assert anyio.current_time() - began < 1
+        assert caught.value.exit_code is not ExitCode.FAILED
+
+    virtual(scenario())
+
+
+@pytest.mark.parametrize("lasts", [20.0, 1e9])
+def test_credentials_that_were_good_may_be_so_again(virtual: Virtual, lasts: float) -> None:
+    """Where they don't come back, it is no fault of the release's: exit code 3."""
+
+    async def scenario() -> None:
+        attempts = MemoryBlobs()
+        blobs = PatientBlobs(attempts, random=Random(1))  # noqa: S311 - jitter, not a secret
+        await blobs.put("x", b"1")
+        began = anyio.current_time()
+        refused_from(attempts, began, began + lasts)
+        if lasts < 30:
+            await blobs.put("x", b"2")
+            assert attempts.objects["x"].content == b"2"
+        else:
+            with pytest.raises(CredentialsLostError) as caught:
+                await blobs.put("x", b"2")
+            assert caught.value.exit_code is ExitCode.FAILED
+            assert 20 < anyio.current_time() - began < 40
+
+    virtual(scenario())
