@@ -15,11 +15,9 @@ _SORT_KEYS = {"registerTime": "registered", "firstUsedTime": "first_used", "last
 def create_application(context: Context, parameters: Json) -> Json:
     name = parameters["applicationName"]
     platform = parameters.get("computePlatform", "Server")
-    if platform != "Server":
-        raise ServiceError("InvalidComputePlatformException", f"the sandbox simulates Server only, not {platform}")
     if name in context.region.applications:
         raise ServiceError("ApplicationAlreadyExistsException", f"Application already exists: {name}")
-    application = context.region.applications[name] = Application(name=name, created=context.now)
+    application = context.region.applications[name] = Application(name=name, created=context.now, platform=platform)
     context.region.shelf.keep_application(application)
     return {"applicationId": application.id}
 
@@ -54,24 +52,26 @@ def delete_application(context: Context, parameters: Json) -> Json:
 
 def register_application_revision(context: Context, parameters: Json) -> Json:
     application = context.region.application(parameters["applicationName"])
-    record = application.register(normal_location(parameters["revision"]), context.now, parameters.get("description"))
+    record = application.register(
+        normal_location(parameters["revision"], application.platform), context.now, parameters.get("description")
+    )
     context.region.shelf.keep_revision(application.name, record)
     return {}
 
 
 def get_application_revision(context: Context, parameters: Json) -> Json:
     application = context.region.application(parameters["applicationName"])
-    location = normal_location(parameters["revision"])
+    location = normal_location(parameters["revision"], application.platform)
     record = application.revisions.get(revision_key(location))
     if record is None:
         raise ServiceError("RevisionDoesNotExistException", f"{application.name} has no such revision")
-    return {"applicationName": application.name, "revision": location, "revisionInfo": record.info()}
+    return {"applicationName": application.name, "revision": record.location, "revisionInfo": record.info()}
 
 
 def batch_get_application_revisions(context: Context, parameters: Json) -> Json:
     application = context.region.application(parameters["applicationName"])
     check_batch(parameters["revisions"], 25, "revisions")
-    locations = [normal_location(location) for location in parameters["revisions"]]
+    locations = [normal_location(location, application.platform) for location in parameters["revisions"]]
     records = [application.revisions.get(revision_key(location)) for location in locations]
     found = [{"revisionLocation": one.location, "genericRevisionInfo": one.info()} for one in records if one]
     missing = None if len(found) == len(records) else "Some of the revisions do not exist"

@@ -11,10 +11,13 @@ from collections.abc import Iterable
 from io import BufferedReader
 
 from orchestrator.sandbox.errors import Json, S3Error
-from orchestrator.sandbox.storage import Blob, BlobReader, Storage
+from orchestrator.sandbox.specs import Spec, read_spec
+from orchestrator.sandbox.storage import Blob, BlobReader, Storage, Version
 
 _ENTRIES = 200_000
 _CHUNK = 1 << 20
+_SPEC_LIMIT = 1 << 20
+"""Bytes."""
 _GZIP = b"\x1f\x8b"
 
 
@@ -25,25 +28,47 @@ class BundleChecker:
         self._storage = storage
         self._known: dict[tuple[str, str, str, str, str], str | None] = {}
 
+    async def spec(self, revision: Json, platform: str) -> Spec:
+        """What the service or an agent finds in it. GitHub revisions are taken as given."""
+        if platform == "Server":
+            return Spec(await self.problem(revision))
+        if (text := revision.get("string") or revision.get("appSpecContent")) is not None:
+            if "content" not in text:
+                return Spec("The AppSpec is named by its hash, and none with that hash has been registered.")
+            return read_spec(text["content"], platform, text.get("sha256"))
+        found = self._find(revision["s3Location"])
+        if isinstance(found, str):
+            return Spec(found)
+        if found.body.size > _SPEC_LIMIT:
+            return Spec(f"The AppSpec file has more than {_SPEC_LIMIT} bytes")
+        return read_spec(b"".join(found.body.chunks(0, found.body.size)).decode("utf-8", "replace"), platform)
+
     async def problem(self, revision: Json) -> str | None:
-        """What the agent would say, or None. GitHub revisions are taken as given."""
+        """What the agent would say, or None."""
         location = revision.get("s3Location")
         if location is None:
             return None
-        bucket, key, kind = location["bucket"], location["key"], location["bundleType"]
-        try:
-            version = self._storage.bucket(bucket).find(key, location.get("version"))
-            blob = version.body
-        except S3Error as error:
-            return f"{error.message} (s3://{bucket}/{key})"
-        expected = location.get("eTag", version.etag)
-        if expected != version.etag:
-            return f"Expected S3 object s3://{bucket}/{key} to have eTag {expected}, but it has {version.etag}"
+        version = self._find(location)
+        if isinstance(version, str):
+            return version
+        bucket, key, kind, blob = location["bucket"], location["key"], location["bundleType"], version.body
         place = (bucket, key, version.id, version.etag, kind)
         if place not in self._known:
             # Reading a big archive takes a moment; other calls go on meanwhile.
             self._known[place] = await asyncio.to_thread(_archive_problem, blob, kind)
         return self._known[place]
+
+    def _find(self, location: Json) -> Version | str:
+        """The object, or what is wrong with it."""
+        bucket, key = location["bucket"], location["key"]
+        try:
+            version = self._storage.bucket(bucket).find(key, location.get("version"))
+        except S3Error as error:
+            return f"{error.message} (s3://{bucket}/{key})"
+        expected = location.get("eTag", version.etag)
+        if expected != version.etag:
+            return f"Expected S3 object s3://{bucket}/{key} to have eTag {expected}, but it has {version.etag}"
+        return version
 
 
 def _archive_problem(blob: Blob, kind: str) -> str | None:

@@ -45,7 +45,7 @@ class CodeDeploy:
         self._model = ServiceModel()
         self._ledger = ledger or Ledger()
         self.regions: dict[tuple[str, str], Region] = {}
-        restore(self._ledger, self.region)
+        restore(self._ledger, self.region, started)
         for config in fleet.configs:
             region = self.region(config.account, config.region)
             if config.name not in region.configs:

@@ -1,4 +1,4 @@
-"""A deployment and its group: what was asked for, and how it stands at a moment."""
+"""A deployment and its group: plain data, from which the API's shapes are made."""
 
 from __future__ import annotations
 
@@ -6,15 +6,21 @@ import hashlib
 import secrets
 import string
 import uuid
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Literal
 
+from orchestrator.sandbox.configs import Routing, Zonal
 from orchestrator.sandbox.errors import Json
 from orchestrator.sandbox.health import HealthRule
+from orchestrator.sandbox.lifecycle import NEVER, Track
 from orchestrator.sandbox.plain import NOT_KEPT, from_plain, to_plain
-from orchestrator.sandbox.schedule import Schedule, Step, Track
+from orchestrator.sandbox.revisions import shown_location
+from orchestrator.sandbox.rollout import Wave
 
 Creator = Literal["user", "codeDeployRollback"]
+Status = Literal["Created", "Queued", "InProgress", "Ready", "Succeeded", "Failed", "Stopped"]
+Kind = Literal["in_place", "blue_green", "blue_green_back", "ecs", "ecs_back", "lambda"]
 
 _ID_LETTERS = string.ascii_uppercase + string.digits
 
@@ -24,9 +30,9 @@ def new_deployment_id() -> str:
     return "d-" + "".join(secrets.choice(_ID_LETTERS) for _ in range(9))
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Deployment:
-    """One deployment. `schedule` says all that changes with time."""
+    """One deployment as it stands, and the moments at which it goes on by itself. Times are epoch seconds."""
 
     id: str
     group: Group = field(metadata=NOT_KEPT)
@@ -34,16 +40,48 @@ class Deployment:
     """Counts the group's deployments from 1."""
     settings: Json
     """The members of DeploymentInfo that never change."""
-    schedule: Schedule
-    health_of: HealthRule
+    created: float
+    kind: Kind
+    rule: HealthRule
     """What its deployment configuration asked for when it was created; a rollback asks for the same."""
+    zonal: Zonal | None = None
+    routing: Routing | None = None
     rollback_events: frozenset[str] = frozenset()
     """The events on which it is rolled back."""
     problem: str | None = None
-    """Why no agent can download its bundle, if so."""
-    is_stopping: bool = False
+    """Why no agent can download its bundle, or why its AppSpec is none, if so."""
+    hooks: dict[str, str] = field(default_factory=dict)
+    """Lifecycle event -> Lambda function, as an AppSpec of ECS or Lambda names them."""
+    function: Json = field(default_factory=dict)
+    """LambdaFunctionInfo of what a Lambda deployment shifts."""
+    status: Status = "Created"
+    started: float | None = None
+    ended: float | None = None
+    stage: int = -1
+    """The index of its stage in `engine.STAGES`; -1 before the first."""
+    due: float = NEVER
+    """When it goes on, where that isn't the end of an event."""
+    deadline: float = NEVER
+    alarm_due: float = NEVER
+    """When an alarm goes off, if the fleet has one go off."""
+    alarm: str = ""
+    tracks: list[Track] = field(default_factory=list)
+    fleet: int = 0
+    """Instances that the minimum of healthy ones is counted over."""
+    healthy_elsewhere: int = 0
+    """Healthy ones among them that it leaves alone."""
+    wave: Wave | None = None
+    error: tuple[str, str] | None = None
+    """Code and message."""
+    stopping: tuple[str, str] | None = None
+    """The code and message that it will have when running commands have ended."""
+    has_termination_started: bool = False
     rollback_info: Json | None = None
-    cached: tuple[tuple[Schedule, int, Json | None, str], str] | None = field(default=None, metadata=NOT_KEPT)
+    queue: list[tuple[float, int]] = field(default_factory=list, metadata=NOT_KEPT)
+    """A heap of all due moments, with the number of the track; `engine.queue_of` makes it anew."""
+    version: int = 0
+    """Another number, another answer of GetDeployment."""
+    cached: tuple[tuple[int, str], str] | None = field(default=None, metadata=NOT_KEPT)
     """What DeploymentInfo was serialised from, and the JSON."""
 
     @property
@@ -56,23 +94,54 @@ class Deployment:
         revision: Json = self.settings["revision"]
         return revision
 
-    def info(self, now: float) -> Json:
+    @property
+    def is_server(self) -> bool:
+        return self.kind in ("in_place", "blue_green", "blue_green_back")
+
+    @property
+    def is_blue_green(self) -> bool:
+        """On instances."""
+        return self.kind in ("blue_green", "blue_green_back")
+
+    @property
+    def can_wait(self) -> bool:
+        """Whether ContinueDeployment is for it."""
+        return self.kind in ("blue_green", "ecs")
+
+    @property
+    def next_due(self) -> float:
+        return self.queue[0][0] if self.queue else NEVER
+
+    @property
+    def alarm_configuration(self) -> Json:
+        """Its own, or the group's."""
+        found: Json | None = self.settings.get("overrideAlarmConfiguration")
+        return (self.group.settings.get("alarmConfiguration") if found is None else found) or {}
+
+    def overview(self) -> dict[str, int] | None:
+        """None while nothing is counted yet; on ECS until it has ended."""
+        if self.started is None or (self.ended is None and not self.is_server):
+            return None
+        counts = Counter(track.status for track in self.tracks)
+        return {name: counts[name] for name in ("Pending", "InProgress", "Succeeded", "Failed", "Skipped", "Ready")}
+
+    def info(self) -> Json:
         """DeploymentInfo, before it is cut to shape."""
-        schedule = self.schedule
-        has_ended, has_started = now >= schedule.ended, now >= schedule.started
-        error = schedule.error if has_ended else None
         return {
             **self.settings,
+            "revision": shown_location(self.revision),
+            "previousRevision": shown_location(previous) if (previous := self.settings["previousRevision"]) else None,
             "deploymentId": self.id,
             "applicationName": self.group.application,
             "deploymentGroupName": self.group.name,
-            "status": schedule.status(now),
-            "createTime": schedule.created,
-            "startTime": schedule.started if has_started else None,
-            "completeTime": schedule.ended if has_ended else None,
-            "deploymentOverview": schedule.overview(now) if has_started else None,
-            "errorInformation": {"code": error[0], "message": error[1]} if error else None,
+            "status": self.status,
+            "createTime": self.created,
+            "startTime": self.started,
+            "completeTime": self.ended,
+            "deploymentOverview": self.overview(),
+            "errorInformation": {"code": self.error[0], "message": self.error[1]} if self.error else None,
             "rollbackInfo": self.rollback_info,
+            "instanceTerminationWaitTimeStarted": self.has_termination_started,
         }
 
     def to_data(self) -> Json:
@@ -83,32 +152,9 @@ class Deployment:
     def from_data(cls, data: Json, group: Group) -> Deployment:
         return from_plain(cls, data, group=group)
 
-    def summary(self, now: float) -> Json:
+    def summary(self) -> Json:
         """LastDeploymentInfo."""
-        return {
-            "deploymentId": self.id,
-            "status": self.schedule.status(now),
-            "createTime": self.schedule.created,
-            "endTime": self.schedule.ended if now >= self.schedule.ended else None,
-        }
-
-    def target(self, track: Track, now: float) -> Json:
-        """DeploymentTarget of one instance."""
-        group = self.group
-        events = [_event(step, now) for step in track.steps]
-        touched = [moment for moment in (track.start, track.end) if moment <= now]
-        touched += [step.end for step in track.steps if step.end <= now]
-        return {
-            "deploymentTargetType": "InstanceTarget",
-            "instanceTarget": {
-                "deploymentId": self.id,
-                "targetId": track.instance,
-                "targetArn": f"arn:aws:ec2:{group.region}:{group.account}:instance/{track.instance}",
-                "status": track.status(now),
-                "lastUpdatedAt": max(touched, default=self.schedule.created),
-                "lifecycleEvents": events,
-            },
-        }
+        return {"deploymentId": self.id, "status": self.status, "createTime": self.created, "endTime": self.ended}
 
 
 @dataclass(slots=True, eq=False)
@@ -120,8 +166,12 @@ class Group:
     application: str
     name: str
     instances: tuple[str, ...]
+    """Those that it has whatever its tags say."""
     settings: Json
     """The members of DeploymentGroupInfo that only UpdateDeploymentGroup changes."""
+    platform: str = "Server"
+    is_tagged: bool = False
+    """Whether its tags choose its instances, where the fleet has instances with tags."""
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
     deployments: list[Deployment] = field(default_factory=list, metadata=NOT_KEPT)
     active: Deployment | None = field(default=None, metadata=NOT_KEPT)
@@ -154,7 +204,7 @@ class Group:
         """Without its deployments: see `orchestrator.sandbox.shelf`."""
         return from_plain(cls, data)
 
-    def info(self, now: float) -> Json:
+    def info(self) -> Json:
         """DeploymentGroupInfo, before it is cut to shape."""
         last, good = self.last_attempted, self.last_successful
         return {
@@ -162,10 +212,10 @@ class Group:
             "applicationName": self.application,
             "deploymentGroupName": self.name,
             "deploymentGroupId": self.id,
-            "computePlatform": "Server",
+            "computePlatform": self.platform,
             "targetRevision": last.revision if last else None,
-            "lastAttemptedDeployment": last.summary(now) if last else None,
-            "lastSuccessfulDeployment": good.summary(now) if good else None,
+            "lastAttemptedDeployment": last.summary() if last else None,
+            "lastSuccessfulDeployment": good.summary() if good else None,
         }
 
 
@@ -173,22 +223,3 @@ def instance_ids(account: str, region: str, target: str, count: int) -> tuple[st
     """The same group has the same instances in every sandbox."""
     place = f"{account}/{region}/{target}"
     return tuple(f"i-0{hashlib.sha256(f'{place}/{n}'.encode()).hexdigest()[:16]}" for n in range(count))
-
-
-def _event(step: Step, now: float) -> Json:
-    has_ended, has_started = now >= step.end, now >= step.start
-    found = step.diagnostics if has_ended else None
-    return {
-        "lifecycleEventName": step.name,
-        "status": step.status(now),
-        "startTime": step.start if has_started else None,
-        "endTime": step.end if has_ended and has_started else None,
-        "diagnostics": {
-            "errorCode": found.error_code,
-            "scriptName": found.script,
-            "message": found.message,
-            "logTail": found.log_tail,
-        }
-        if found
-        else None,
-    }

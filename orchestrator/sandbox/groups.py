@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from orchestrator.sandbox.configs import Config
+from orchestrator.sandbox.configs import Config, default_config, routing_of, zonal_of
 from orchestrator.sandbox.context import Context, Handler, check_batch, page
 from orchestrator.sandbox.deployments import Group, instance_ids
-from orchestrator.sandbox.errors import Json, ServiceError, unsupported
+from orchestrator.sandbox.errors import Json, ServiceError
 from orchestrator.sandbox.holdings import Application
 from orchestrator.sandbox.region import Region
 
-DEFAULT_CONFIG = "CodeDeployDefault.OneAtATime"
+_SHIFTED = {"deploymentType": "BLUE_GREEN", "deploymentOption": "WITH_TRAFFIC_CONTROL"}
+"""The one style that ECS and Lambda have."""
 _STYLE = {"deploymentType": "IN_PLACE", "deploymentOption": "WITHOUT_TRAFFIC_CONTROL"}
 _KEPT = (
     "deploymentConfigName",
@@ -25,6 +26,8 @@ _KEPT = (
     "deploymentStyle",
     "loadBalancerInfo",
     "ec2TagSet",
+    "ecsServices",
+    "blueGreenDeploymentConfiguration",
     "onPremisesTagSet",
     "terminationHookEnabled",
 )
@@ -33,21 +36,27 @@ _EMPTY = {
     "onPremisesInstanceTagFilters": [],
     "autoScalingGroups": [],
     "triggerConfigurations": [],
-    "deploymentConfigName": DEFAULT_CONFIG,
     "outdatedInstancesStrategy": "UPDATE",
     "terminationHookEnabled": False,
 }
 
 
-def add_group(region: Region, application: Application, name: str, settings: Json, instances: int) -> Group:
-    """`settings`: members of DeploymentGroupInfo; what they leave out gets AWS's defaults."""
+def add_group(
+    region: Region, application: Application, name: str, settings: Json, instances: int, *, is_tagged: bool = False
+) -> Group:
+    """`settings`: members of DeploymentGroupInfo; what they leave out gets AWS's defaults.
+
+    `is_tagged`: where the fleet has instances with tags, they choose.
+    """
     group = application.groups[name] = Group(
         account=region.account,
         region=region.name,
         application=application.name,
         name=name,
         instances=instance_ids(region.account, region.name, f"{application.name}/{name}", instances),
-        settings={**_EMPTY, "deploymentStyle": dict(_STYLE), **settings},
+        settings={**_defaults(application.platform), **settings},
+        platform=application.platform,
+        is_tagged=is_tagged,
     )
     region.shelf.keep_group(group)
     return group
@@ -60,7 +69,17 @@ def create_deployment_group(context: Context, parameters: Json) -> Json:
     if name in application.groups:
         raise ServiceError("DeploymentGroupAlreadyExistsException", f"Deployment group already exists: {name}")
     settings = _settings(region, parameters)
-    return {"deploymentGroupId": add_group(region, application, name, settings, context.options.instances).id}
+    return {"deploymentGroupId": _add_tagged(context, application, name, settings).id}
+
+
+def _add_tagged(context: Context, application: Application, name: str, settings: Json) -> Group:
+    count = context.options.instances if application.platform == "Server" else 0
+    return add_group(context.region, application, name, settings, count, is_tagged=True)
+
+
+def _defaults(platform: str) -> Json:
+    style = dict(_STYLE) if platform == "Server" else dict(_SHIFTED)
+    return {**_EMPTY, "deploymentConfigName": default_config(platform), "deploymentStyle": style}
 
 
 def update_deployment_group(context: Context, parameters: Json) -> Json:
@@ -85,7 +104,7 @@ def update_deployment_group(context: Context, parameters: Json) -> Json:
 def get_deployment_group(context: Context, parameters: Json) -> Json:
     group = context.region.group(parameters["applicationName"], parameters["deploymentGroupName"])
     context.region.settle(group, context.now)
-    return {"deploymentGroupInfo": group.info(context.now)}
+    return {"deploymentGroupInfo": group.info()}
 
 
 def batch_get_deployment_groups(context: Context, parameters: Json) -> Json:
@@ -98,7 +117,7 @@ def batch_get_deployment_groups(context: Context, parameters: Json) -> Json:
     for group in found:
         context.region.settle(group, context.now)
     return {
-        "deploymentGroupsInfo": [group.info(context.now) for group in found],
+        "deploymentGroupsInfo": [group.info() for group in found],
         "errorMessage": f"No Deployment Group found for names: {', '.join(missing)}" if missing else None,
     }
 
@@ -123,18 +142,13 @@ def delete_deployment_group(context: Context, parameters: Json) -> Json:
 
 def create_deployment_config(context: Context, parameters: Json) -> Json:
     region, name = context.region, parameters["deploymentConfigName"]
-    if parameters.get("computePlatform", "Server") != "Server" or parameters.get("trafficRoutingConfig"):
-        raise ServiceError("InvalidComputePlatformException", "the sandbox simulates Server only")
-    if parameters.get("zonalConfig"):
-        raise unsupported("zonalConfig")
     if name.startswith("CodeDeployDefault."):
         raise ServiceError(
             "InvalidDeploymentConfigNameException", f"{name}: names that start with CodeDeployDefault. are AWS's own"
         )
     if name in region.configs:
         raise ServiceError("DeploymentConfigAlreadyExistsException", f"Deployment configuration already exists: {name}")
-    kind, value = _minimum(parameters.get("minimumHealthyHosts") or {})
-    config = region.configs[name] = Config(name=name, kind=kind, value=value, created=context.now)
+    config = region.configs[name] = _config(context, parameters)
     region.shelf.keep_config(config)
     return {"deploymentConfigId": config.id}
 
@@ -165,27 +179,33 @@ def delete_deployment_config(context: Context, parameters: Json) -> Json:
     return {}
 
 
+def _config(context: Context, parameters: Json) -> Config:
+    name, platform = parameters["deploymentConfigName"], parameters.get("computePlatform", "Server")
+    routing, zonal = parameters.get("trafficRoutingConfig"), parameters.get("zonalConfig")
+    if platform != "Server":
+        return Config(
+            name=name,
+            kind="FLEET_PERCENT",
+            value=0,
+            created=context.now,
+            platform=platform,
+            routing=routing_of(routing or {}),
+        )
+    kind, value = _minimum(parameters.get("minimumHealthyHosts") or {})
+    return Config(name=name, kind=kind, value=value, created=context.now, zonal=zonal_of(zonal) if zonal else None)
+
+
 def _settings(region: Region, parameters: Json) -> Json:
     settings = {name: parameters[name] for name in _KEPT if name in parameters}
     if config := settings.get("deploymentConfigName"):
         region.config(config)
     if (groups := parameters.get("autoScalingGroups")) is not None:
         settings["autoScalingGroups"] = [{"name": name} for name in groups]
-    if parameters.get("blueGreenDeploymentConfiguration"):
-        raise unsupported("blue/green deployment")
-    if parameters.get("ecsServices"):
-        raise unsupported("the compute platform ECS")
     if style := settings.get("deploymentStyle"):
-        settings["deploymentStyle"] = _style({**_STYLE, **style})
+        settings["deploymentStyle"] = {**_STYLE, **style}
     check_rollback(settings.get("autoRollbackConfiguration"))
     check_alarms(settings.get("alarmConfiguration"))
     return settings
-
-
-def _style(style: Json) -> Json:
-    if style["deploymentType"] != "IN_PLACE":
-        raise unsupported("blue/green deployment")
-    return style
 
 
 def check_rollback(config: Json | None) -> None:

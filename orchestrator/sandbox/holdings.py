@@ -31,6 +31,11 @@ class Application:
             "computePlatform": self.platform,
         }
 
+    def known(self, location: Json) -> Json:
+        """An AppSpec that is named by its hash, with its content if it has been registered; any other as it is."""
+        record = self.revisions.get(revision_key(location))
+        return record.location if record is not None else location
+
     def register(self, location: Json, now: float, description: str | None = None) -> RevisionRecord:
         record = self.revisions.setdefault(revision_key(location), RevisionRecord(location=location, registered=now))
         if description is not None:

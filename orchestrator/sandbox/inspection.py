@@ -54,20 +54,20 @@ class DeploymentView:
     revision: dict[str, object]
 
 
-def view(deployment: Deployment, now: float) -> DeploymentView:
-    group, schedule = deployment.group, deployment.schedule
+def view(deployment: Deployment) -> DeploymentView:
+    group = deployment.group
     return DeploymentView(
         id=deployment.id,
         account=group.account,
         region=group.region,
         application=group.application,
         deployment_group=group.name,
-        status=schedule.status(now),
+        status=deployment.status,
         creator=deployment.creator,
         description=deployment.settings.get("description") or "",
-        created=schedule.created,
-        started=schedule.started if now >= schedule.started else None,
-        ended=schedule.ended if now >= schedule.ended else None,
+        created=deployment.created,
+        started=deployment.started,
+        ended=deployment.ended,
         revision=deployment.revision,
     )
 

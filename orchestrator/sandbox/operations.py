@@ -6,11 +6,12 @@ import json
 from collections.abc import Iterable, Mapping
 
 from orchestrator.sandbox.context import Context, Handler, Rendered, check_batch, page
-from orchestrator.sandbox.deployments import Deployment
+from orchestrator.sandbox.deployments import Deployment, Group
 from orchestrator.sandbox.errors import Json, ServiceError
 from orchestrator.sandbox.groups import check_alarms, check_rollback
+from orchestrator.sandbox.lifecycle import Track
 from orchestrator.sandbox.revisions import normal_location
-from orchestrator.sandbox.schedule import Track
+from orchestrator.sandbox.targets import deployment_target
 
 UNKNOWN_STATUS = "Pondering"
 """What `Faults.unknown_status` shows."""
@@ -28,13 +29,12 @@ async def create_deployment(context: Context, parameters: Json) -> Json:
     region.config(config)
     if "revision" not in parameters:
         raise ServiceError("RevisionRequiredException", "revision is required")
-    if parameters.get("targetInstances"):
-        raise ServiceError("InvalidTargetInstancesException", "targetInstances is for blue/green deployments only")
+    target_instances = _target_instances(group, parameters)
     rollback = parameters.get("autoRollbackConfiguration", group.settings.get("autoRollbackConfiguration")) or {}
     check_rollback(rollback)
     check_alarms(parameters.get("overrideAlarmConfiguration"))
-    revision = normal_location(parameters["revision"])
-    problem = await context.bundles.problem(revision)
+    revision = application.known(normal_location(parameters["revision"], group.platform))
+    spec = await context.bundles.spec(revision, group.platform)
     group = region.group(application.name, group.name)  # it may have gone while the bundle was read
     region.settle(group, context.now)
     good = group.last_successful
@@ -48,13 +48,15 @@ async def create_deployment(context: Context, parameters: Json) -> Json:
         "autoRollbackConfiguration": rollback or {"enabled": False, "events": []},
         "updateOutdatedInstancesOnly": parameters.get("updateOutdatedInstancesOnly", False),
         "deploymentStyle": group.settings["deploymentStyle"],
-        "instanceTerminationWaitTimeStarted": False,
+        "blueGreenDeploymentConfiguration": group.settings.get("blueGreenDeploymentConfiguration"),
+        "loadBalancerInfo": group.settings.get("loadBalancerInfo"),
+        "targetInstances": target_instances,
         "fileExistsBehavior": parameters.get("fileExistsBehavior", "DISALLOW"),
         "overrideAlarmConfiguration": parameters.get("overrideAlarmConfiguration"),
-        "computePlatform": "Server",
+        "computePlatform": group.platform,
     }
     events = frozenset(rollback.get("events") or ()) if rollback.get("enabled") else frozenset[str]()
-    return {"deploymentId": region.start(group, settings, context.now, problem=problem, rollback_events=events).id}
+    return {"deploymentId": region.start(group, settings, context.now, spec=spec, rollback_events=events).id}
 
 
 def get_deployment(context: Context, parameters: Json) -> Rendered:
@@ -83,8 +85,7 @@ def list_deployments(context: Context, parameters: Json) -> Json:
     found = [
         deployment.id
         for deployment in reversed(_candidates(context, parameters))
-        if start <= deployment.schedule.created <= end
-        and (not wanted or deployment.schedule.status(context.now) in wanted)
+        if start <= deployment.created <= end and (not wanted or deployment.status in wanted)
     ]
     ids, token = page(found, parameters.get("nextToken"), context.options.page_size)
     return {"deployments": ids, "nextToken": token}
@@ -92,7 +93,7 @@ def list_deployments(context: Context, parameters: Json) -> Json:
 
 def stop_deployment(context: Context, parameters: Json) -> Json:
     deployment = context.region.deployment(parameters["deploymentId"], context.now)
-    _check_running(deployment, context.now)
+    _check_running(deployment)
     has_stopped = context.region.stop(deployment, context.now, rollback=parameters.get("autoRollbackEnabled"))
     if has_stopped:
         return {
@@ -106,11 +107,19 @@ def continue_deployment(context: Context, parameters: Json) -> Json:
     if "deploymentId" not in parameters:
         raise ServiceError("DeploymentIdRequiredException", "deploymentId is required")
     deployment = context.region.deployment(parameters["deploymentId"], context.now)
-    _check_running(deployment, context.now)
-    raise ServiceError(
-        "UnsupportedActionForDeploymentTypeException",
-        f"{deployment.id} is an in-place deployment: it waits for nothing",
-    )
+    if not deployment.can_wait:
+        raise ServiceError(
+            "UnsupportedActionForDeploymentTypeException",
+            f"{deployment.id} isn't a blue/green deployment: it waits for nothing",
+        )
+    _check_running(deployment)
+    kind = parameters.get("deploymentWaitType", "READY_WAIT")
+    if not context.region.engine.is_waiting(deployment, "ready" if kind == "READY_WAIT" else "terminate"):
+        raise ServiceError(
+            "DeploymentIsNotInReadyStateException", f"The deployment {deployment.id} doesn't wait for {kind}"
+        )
+    context.region.go_on(deployment, context.now)
+    return {}
 
 
 def list_deployment_targets(context: Context, parameters: Json) -> Json:
@@ -118,16 +127,17 @@ def list_deployment_targets(context: Context, parameters: Json) -> Json:
         raise ServiceError("DeploymentIdRequiredException", "deploymentId is required")
     deployment = _started(context, parameters["deploymentId"])
     filters = parameters.get("targetFilters") or {}
-    if "ServerInstanceLabel" in filters:
+    labels = filters.get("ServerInstanceLabel")
+    if labels is not None and not deployment.is_blue_green:
         raise ServiceError(
             "InvalidDeploymentInstanceTypeException",
-            f"{deployment.id} is an in-place deployment: it has no Blue or Green",
+            f"{deployment.id} has no Blue or Green instances",
         )
     statuses = filters.get("TargetStatus")
     found = [
-        track.instance
-        for track in deployment.schedule.tracks
-        if statuses is None or track.status(context.now) in statuses
+        track.id
+        for track in deployment.tracks
+        if (statuses is None or track.status in statuses) and (labels is None or track.label in labels)
     ]
     ids, token = page(found, parameters.get("nextToken"), context.options.page_size)
     return {"targetIds": ids, "nextToken": token}
@@ -136,7 +146,7 @@ def list_deployment_targets(context: Context, parameters: Json) -> Json:
 def get_deployment_target(context: Context, parameters: Json) -> Json:
     deployment = _started(context, parameters["deploymentId"])
     (track,) = _tracks(deployment, [parameters["targetId"]])
-    return {"deploymentTarget": deployment.target(track, context.now)}
+    return {"deploymentTarget": _target(context, deployment, track)}
 
 
 def batch_get_deployment_targets(context: Context, parameters: Json) -> Json:
@@ -146,23 +156,18 @@ def batch_get_deployment_targets(context: Context, parameters: Json) -> Json:
             "DeploymentTargetListSizeExceededException", f"{len(ids)} targets in one call; the limit is {BATCH}"
         )
     deployment = _started(context, parameters["deploymentId"])
-    return {"deploymentTargets": [deployment.target(track, context.now) for track in _tracks(deployment, ids)]}
+    return {"deploymentTargets": [_target(context, deployment, track) for track in _tracks(deployment, ids)]}
 
 
 def _render(context: Context, deployment: Deployment) -> str:
     """DeploymentInfo as JSON, made anew only when something in it has changed."""
     if context.injector.shows_unknown_status():
-        info = {**deployment.info(context.now), "status": UNKNOWN_STATUS}
+        info = {**deployment.info(), "status": UNKNOWN_STATUS}
         return json.dumps(context.deployment_info(info))
-    state = (
-        deployment.schedule,
-        deployment.schedule.moment(context.now),
-        deployment.rollback_info,
-        deployment.group.name,
-    )
+    state = (deployment.version, deployment.group.name)
     cached = deployment.cached
     if cached is None or cached[0] != state:
-        text = json.dumps(context.deployment_info(deployment.info(context.now)))
+        text = json.dumps(context.deployment_info(deployment.info()))
         deployment.cached = (state, text)
         return text
     return cached[1]
@@ -189,23 +194,41 @@ def _time_range(given: Json) -> tuple[float, float]:
     return start if start is not None else 0.0, end if end is not None else float("inf")
 
 
-def _check_running(deployment: Deployment, now: float) -> None:
-    if deployment.schedule.ended <= now:
+def _check_running(deployment: Deployment) -> None:
+    if deployment.ended is not None:
         raise ServiceError(
             "DeploymentAlreadyCompletedException",
-            f"The deployment {deployment.id} has ended: it is {deployment.schedule.outcome}",
+            f"The deployment {deployment.id} has ended: it is {deployment.status}",
         )
 
 
 def _started(context: Context, deployment_id: str) -> Deployment:
     deployment = context.region.deployment(deployment_id, context.now)
-    if context.now < deployment.schedule.started:
+    if deployment.started is None:
         raise ServiceError("DeploymentNotStartedException", f"The deployment {deployment_id} has not started yet")
     return deployment
 
 
+def _target_instances(group: Group, parameters: Json) -> Json | None:
+    """For blue/green onto instances that are there already; for nothing else."""
+    given: Json | None = parameters.get("targetInstances")
+    is_blue_green = group.settings["deploymentStyle"].get("deploymentType") == "BLUE_GREEN"
+    option = (group.settings.get("blueGreenDeploymentConfiguration") or {}).get("greenFleetProvisioningOption") or {}
+    is_existing = option.get("action", "DISCOVER_EXISTING") == "DISCOVER_EXISTING"
+    if given and not (is_blue_green and is_existing and group.platform == "Server"):
+        raise ServiceError(
+            "InvalidTargetInstancesException",
+            "targetInstances is for blue/green deployments to instances that are there already",
+        )
+    return given
+
+
+def _target(context: Context, deployment: Deployment, track: Track) -> Json:
+    return deployment_target(deployment, track, context.now, context.options.time_scale)
+
+
 def _tracks(deployment: Deployment, ids: Iterable[str]) -> list[Track]:
-    tracks = {track.instance: track for track in deployment.schedule.tracks}
+    tracks = {track.id: track for track in deployment.tracks}
     missing = [one for one in ids if one not in tracks]
     if missing:
         raise ServiceError(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from orchestrator.sandbox.errors import Json
-from orchestrator.sandbox.schedule import Diagnostics
+from orchestrator.sandbox.lifecycle import Diagnostics
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,7 +31,7 @@ class Agents(Protocol):
     """The agents of all instances: each does one lifecycle event at a time, different instances side by side."""
 
     async def run_event(self, instance: str, event: str, spec: DeploymentSpec) -> Diagnostics:
-        """Carries the event out, and says how it went: `schedule.SUCCESS`, or why it failed.
+        """Carries the event out, and says how it went: `lifecycle.SUCCESS`, or why it failed.
 
         What goes wrong with bundle, AppSpec or scripts is a value, never raised. Takes as long as it takes: scripts
         run in real time. Cancelled, it leaves no process behind. Events that have no scripts (BlockTraffic,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass, field
 
@@ -9,6 +10,7 @@ from orchestrator.sandbox.errors import Json, ServiceError
 
 _MEMBERS = {"S3": "s3Location", "GitHub": "gitHubLocation", "String": "string", "AppSpecContent": "appSpecContent"}
 _ARCHIVES = ("tar", "tgz", "zip")
+_TEXTS = ("YAML", "JSON")
 
 
 @dataclass(slots=True)
@@ -33,7 +35,7 @@ class RevisionRecord:
         }
 
 
-def normal_location(location: Json) -> Json:
+def normal_location(location: Json, platform: str) -> Json:
     """The revision as it is kept: eTag without quotes. Raises InvalidRevisionException."""
     kind = location.get("revisionType")
     if kind not in _MEMBERS:
@@ -43,35 +45,56 @@ def normal_location(location: Json) -> Json:
         raise _invalid(f"revisionType is {kind}, but {_MEMBERS[kind]} is missing")
     body = {name: value for name, value in body.items() if value is not None}
     if kind == "S3":
-        return {"revisionType": kind, "s3Location": _s3(body)}
+        return {"revisionType": kind, "s3Location": _s3(body, platform)}
+    if (kind == "GitHub") != (platform == "Server"):
+        raise _invalid(f"a revision of type {kind} isn't for the compute platform {platform}")
     if kind == "GitHub":
         return {"revisionType": kind, "gitHubLocation": _github(body)}
-    raise _invalid(f"a revision of type {kind} is for Lambda and ECS; this application's compute platform is Server")
+    return {"revisionType": kind, _MEMBERS[kind]: _content(body)}
 
 
 def revision_key(location: Json) -> str:
-    """The same for the same revision."""
-    return json.dumps(location, sort_keys=True)
+    """The same for the same revision: an AppSpec is known by its hash."""
+    text = location.get("appSpecContent") or location.get("string")
+    return json.dumps({"sha256": text["sha256"]} if text else location, sort_keys=True)
+
+
+def shown_location(location: Json) -> Json:
+    """As GetDeployment shows it: without an AppSpec's content, which GetApplicationRevision has."""
+    if "appSpecContent" not in location:
+        return location
+    return {**location, "appSpecContent": {"sha256": location["appSpecContent"]["sha256"]}}
 
 
 def revision_name(location: Json) -> str:
     """The S3 key or the GitHub commit; what people tell revisions apart by."""
     if s3 := location.get("s3Location"):
         return str(s3["key"])
-    return str(location["gitHubLocation"]["commitId"])
+    if github := location.get("gitHubLocation"):
+        return str(github["commitId"])
+    return str((location.get("appSpecContent") or location["string"])["sha256"])
 
 
-def _s3(body: Json) -> Json:
+def _s3(body: Json, platform: str) -> Json:
     for name in ("bucket", "key", "bundleType"):
         if not body.get(name):
             raise _invalid(f"s3Location.{name} is missing")
-    if body["bundleType"] not in _ARCHIVES:
-        raise _invalid(
-            f"s3Location.bundleType {body['bundleType']} is for Lambda and ECS; Server takes tar, tgz and zip"
-        )
+    wanted = _ARCHIVES if platform == "Server" else _TEXTS
+    if body["bundleType"] not in wanted:
+        raise _invalid(f"s3Location.bundleType is {body['bundleType']}; {platform} takes {', '.join(wanted)}")
     if etag := body.get("eTag"):
         body = {**body, "eTag": etag.strip('"')}
     return body
+
+
+def _content(body: Json) -> Json:
+    """The AppSpec itself, with its hash."""
+    content, sha256 = body.get("content"), body.get("sha256")
+    if content:
+        return {"content": content, "sha256": sha256 or hashlib.sha256(content.encode()).hexdigest()}
+    if not sha256:
+        raise _invalid("the content of the AppSpec is missing")
+    return {"sha256": sha256}
 
 
 def _github(body: Json) -> Json:

@@ -104,7 +104,7 @@ class Endpoint:
         for region in self._codedeploy.regions.values():
             region.settle_all(now)
             for deployment in region.deployments.values():
-                yield view(deployment, now)
+                yield view(deployment)
 
 
 class Sandbox:

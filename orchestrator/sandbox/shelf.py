@@ -10,6 +10,7 @@ from orchestrator.sandbox.deployments import Deployment, Group
 from orchestrator.sandbox.errors import Json
 from orchestrator.sandbox.holdings import Application
 from orchestrator.sandbox.home import Ledger
+from orchestrator.sandbox.inventory import Instance
 from orchestrator.sandbox.plain import from_plain, to_plain
 from orchestrator.sandbox.revisions import RevisionRecord, revision_key
 
@@ -57,6 +58,13 @@ class Shelf:
         else:
             self._forget("group", (group.id,))
 
+    def keep_instance(self, instance: Instance) -> None:
+        """One that isn't as every start of the sandbox makes it."""
+        self._note("instance", (instance.id,), lambda: to_plain(instance))
+
+    def drop_instance(self, instance: Instance) -> None:
+        self._forget("instance", (instance.id,))
+
     def keep_deployment(self, deployment: Deployment) -> None:
         """Also notes what its group knows of it."""
         self._note("deployment", (deployment.id,), deployment.to_data)
@@ -69,18 +77,20 @@ class Shelf:
         self._ledger.forget(kind, _SEPARATOR.join((*self._place, *key)))
 
 
-def restore(ledger: Ledger, region_of: RegionOf) -> None:
+def restore(ledger: Ledger, region_of: RegionOf, now: float) -> None:
     """Fills the regions with what the ledger has. `region_of`: by account and name."""
+    for region, _, data in _each(ledger, "instance", region_of):
+        region.inventory.add(from_plain(Instance, data))
     for region, (name,), data in _each(ledger, "application", region_of):
         region.applications[name] = from_plain(Application, data)
     for region, (application, key), data in _each(ledger, "revision", region_of):
         region.applications[application].revisions[key] = from_plain(RevisionRecord, data)
     for region, (name,), data in _each(ledger, "config", region_of):
         region.configs[name] = from_plain(Config, data)
-    _restore_groups(ledger, region_of)
+    _restore_groups(ledger, region_of, now)
 
 
-def _restore_groups(ledger: Ledger, region_of: RegionOf) -> None:
+def _restore_groups(ledger: Ledger, region_of: RegionOf, now: float) -> None:
     """And their deployments."""
     groups: dict[str, tuple[Group, Json]] = {}
     for region, (group_id,), data in _each(ledger, "group", region_of):
@@ -96,7 +106,7 @@ def _restore_groups(ledger: Ledger, region_of: RegionOf) -> None:
     for group, data in groups.values():
         region = region_of(group.account, group.region)
         if data["active"] is not None:
-            region.take_up(region.deployments[data["active"]])
+            region.take_up(region.deployments[data["active"]], now)
         if data["last_successful"] is not None:
             group.last_successful = region.deployments[data["last_successful"]]
 

@@ -325,7 +325,9 @@ async def test_impossible_health_and_no_instances() -> None:
         info = await aws.info(await aws.deploy())
         assert (info["status"], info["errorInformation"]["code"]) == ("Failed", "HEALTH_CONSTRAINTS_INVALID")
     with service(instances=0) as aws:
-        info = await aws.info(await aws.deploy())
+        deployment_id = await aws.deploy()
+        aws.now += 1
+        info = await aws.info(deployment_id)
         assert (info["status"], info["errorInformation"]["code"]) == ("Failed", "NO_INSTANCES")
 
 

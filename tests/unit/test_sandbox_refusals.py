@@ -61,7 +61,7 @@ def s3(key: str, kind: str) -> dict[str, Any]:
         ("CreateApplication", {"applicationName": "a/b"}, "InvalidApplicationNameException"),
         ("CreateApplication", {"applicationName": 5}, "SerializationException"),
         ("CreateApplication", {"applicationName": "app"}, "ApplicationAlreadyExistsException"),
-        ("CreateApplication", {"applicationName": "e", "computePlatform": "ECS"}, "InvalidComputePlatformException"),
+        ("CreateApplication", {"applicationName": "e", "computePlatform": "Mars"}, "InvalidComputePlatformException"),
         ("CreateApplication", {"applicationName": "x", "nonsense": 1}, "ValidationException"),
         ("GetApplication", {"applicationName": "missing"}, "ApplicationDoesNotExistException"),
         ("GetDeployment", {"deploymentId": "d-123"}, "InvalidDeploymentIdException"),
@@ -101,16 +101,6 @@ def s3(key: str, kind: str) -> dict[str, Any]:
         ),
         ("GetApplicationRevision", {"applicationName": "app", "revision": GITHUB}, "RevisionDoesNotExistException"),
         ("CreateDeploymentGroup", {"applicationName": "app", "deploymentGroupName": "x"}, "RoleRequiredException"),
-        (
-            "CreateDeploymentGroup",
-            {
-                "applicationName": "app",
-                "deploymentGroupName": "x",
-                "serviceRoleArn": "r",
-                "deploymentStyle": {"deploymentType": "BLUE_GREEN"},
-            },
-            "UnsupportedOperationException",
-        ),
         (
             "CreateDeploymentGroup",
             {
