@@ -1,56 +1,33 @@
-"""An AppSpec for servers: what it says, and whether the agent would take it.
+"""An AppSpec for servers in its bundle: whether the agent would take it.
 
 Errors are what the agent surely refuses (aws-codedeploy-agent 1.8, Linux); what only looks wrong is a warning.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
-from orchestrator.bundle.appspec_files import FileMapping, read_files
-from orchestrator.bundle.appspec_findings import AppSpecFinding, Findings, did_you_mean
-from orchestrator.bundle.appspec_hooks import EVENTS, Heads, Script, no_heads, read_hooks
-from orchestrator.bundle.appspec_permissions import check_permissions
-from orchestrator.bundle.appspec_yaml import AppSpecSyntaxError, Value, compose
-from orchestrator.bundle.entries import Contents, Entry
+from orchestrator.bundle.appspec_findings import TOP, AppSpecFinding, Findings
+from orchestrator.bundle.appspec_install import InstallPlan, plan_files
+from orchestrator.bundle.appspec_links import look_at_links
+from orchestrator.bundle.appspec_model import read_server
+from orchestrator.bundle.appspec_permit import Applied, apply_permissions
+from orchestrator.bundle.appspec_scripts import Heads, check_scripts, no_heads
+from orchestrator.bundle.appspec_types import FileExistsBehavior, Os, ServerAppSpec
+from orchestrator.bundle.appspec_windows import check_windows
+from orchestrator.bundle.entries import Contents
 from orchestrator.core.errors import Finding
 from orchestrator.core.model import BundleFormat
 
-__all__ = [
-    "EVENTS",
-    "SIZE_LIMIT",
-    "AppSpec",
-    "AppSpecReport",
-    "Contents",
-    "Entry",
-    "FileMapping",
-    "Script",
-    "check_appspec",
-    "missing_appspec",
-    "with_remarks",
-]
-
-Os = Literal["linux", "windows"]
-
-_KEYS = ("version", "os", "files", "file_exists_behavior", "hooks", "permissions")
-_BEHAVIORS = ("DISALLOW", "OVERWRITE", "RETAIN")
-_NAME = "appspec.yml"
+NAME = "appspec.yml"
+"""The one name that the agent looks for, unless it is configured otherwise."""
 
 SIZE_LIMIT = 1 << 20
 """Bytes; an AppSpec of so many is refused, so that it needn't be read whole. Far over any real one."""
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class AppSpec:
-    """What a valid AppSpec says."""
-
-    os: Os
-    files: tuple[FileMapping, ...] = ()
-    file_exists_behavior: str | None = None
-    hooks: Mapping[str, tuple[Script, ...]] = field(default_factory=dict)
-    """By lifecycle event, scripts in their order."""
+MOST_FINDINGS = 100
+"""Errors, and warnings, that a report holds of one bundle."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,8 +38,12 @@ class AppSpecReport:
     """None when the AppSpec doesn't say it validly."""
     errors: tuple[Finding, ...] = ()
     warnings: tuple[Finding, ...] = ()
-    appspec: AppSpec | None = None
-    """None when there are errors."""
+    appspec: ServerAppSpec | None = None
+    """None when the agent can't even read it."""
+    install: InstallPlan | None = None
+    """What Install copies and makes, of an AppSpec for Linux that can be read."""
+    applied: tuple[Applied, ...] = ()
+    """The permissions and what they reach."""
 
     @property
     def ok(self) -> bool:
@@ -76,48 +57,61 @@ def check_appspec(
     file: str,
     bundle_format: BundleFormat | None = None,
     heads: Heads = no_heads,
+    behavior: FileExistsBehavior = "DISALLOW",
 ) -> AppSpecReport:
     """Judges the AppSpec `content` against what the bundle holds.
 
     `file` is the path for findings. `heads(paths, limit)` gives the first bytes of files, to look at scripts; without
-    it their first lines aren't judged. Never raises for bad input.
+    it their first lines aren't judged. `behavior` is what the deployment says of files that are there already. Never
+    raises for bad input.
     """
     findings = Findings(file)
     if len(content) >= SIZE_LIMIT:
-        too_large = _at_top(file, "yaml_too_complex", f"is larger than {SIZE_LIMIT} bytes", "is it the right file?")
-        return AppSpecReport(os=None, errors=(too_large,))
-    try:
-        root = compose(content)
-    except AppSpecSyntaxError as error:
-        finding = AppSpecFinding(
-            file=file,
-            line=error.line,
-            column=error.column,
-            place="",
-            message=error.message,
-            hint=error.hint,
-            code=error.code,
-        )
-        return AppSpecReport(os=None, errors=(finding,))
-    if root is None or (root.is_scalar and root.scalar() is None):
-        return AppSpecReport(os=None, errors=(_at_top(file, "appspec_empty", "is empty"),))
-    if not root.is_mapping:
-        findings.error(root, "appspec_not_a_mapping", f"must be a mapping of keys, not {_kind(root)}")
-        return AppSpecReport(os=None, errors=tuple(findings.errors))
-    return _check_root(root, contents, findings, bundle_format, heads)
+        message = f"is larger than {SIZE_LIMIT} bytes"
+        findings.error(TOP, "yaml_too_complex", message, "is it the right file?")
+        return _report(None, findings)
+    appspec = read_server(content, findings)
+    if appspec is None or appspec.os == "windows":
+        if appspec is not None:
+            check_windows(appspec, contents, bundle_format, findings)
+        return _report(appspec, findings)
+    plan = plan_files(appspec, contents, findings, behavior=behavior)
+    applied = apply_permissions(appspec.permissions, plan, findings)
+    look_at_links(plan, contents, findings)
+    check_scripts(appspec, contents, heads, findings)
+    return replace(_report(appspec, findings), install=plan, applied=applied)
+
+
+def _report(appspec: ServerAppSpec | None, findings: Findings) -> AppSpecReport:
+    is_readable = not any(finding.stage == "parse" for finding in findings.errors)
+    return AppSpecReport(
+        os=appspec.os if appspec is not None else None,
+        errors=_in_order(findings.errors),
+        warnings=_in_order(findings.warnings),
+        appspec=appspec if is_readable else None,
+    )
+
+
+def _in_order(findings: Iterable[AppSpecFinding]) -> tuple[AppSpecFinding, ...]:
+    """From the top of the file; what stands in one place, in the agent's order. Each once, and not too many."""
+    ordered = sorted(dict.fromkeys(findings), key=lambda finding: (finding.line, finding.column))
+    if len(ordered) > MOST_FINDINGS:
+        message = f"there are {len(ordered) - MOST_FINDINGS} more"
+        return (*ordered[:MOST_FINDINGS], replace(ordered[-1], code="more_findings", message=message, hint=None))
+    return tuple(ordered)
 
 
 def missing_appspec(contents: Contents, *, file: str, ignored: bool = False) -> AppSpecReport:
     """The report on a bundle whose root has no `appspec.yml`; says where something like it is."""
     if ignored:
-        hint = f"an ignore pattern leaves it out: take it back in with `!/{_NAME}`"
-    elif contents.find(_NAME).kind == "dir":
+        hint = f"an ignore pattern leaves it out: take it back in with `!/{NAME}`"
+    elif contents.find(NAME).kind == "dir":
         return AppSpecReport(os=None, errors=(_at_top(file, "appspec_unreadable", "is a directory, not a file"),))
-    elif contents.get(_NAME) is not None:
+    elif contents.get(NAME) is not None:
         hint = "it is a link to something that isn't in the bundle"
     else:
         hint = _near_appspec(contents)
-    message = f"there is no {_NAME} at the root of the bundle"
+    message = f"there is no {NAME} at the root of the bundle"
     return AppSpecReport(os=None, errors=(_at_top(file, "appspec_missing", message, hint),))
 
 
@@ -129,96 +123,14 @@ def with_remarks(report: AppSpecReport, remarks: Iterable[tuple[str, str]], *, f
 
 def _near_appspec(contents: Contents) -> str:
     paths = sorted(entry.path for entry in contents.entries() if entry.kind == "file")
-    similar = [path for path in paths if path.rsplit("/", 1)[-1].lower() in {_NAME, "appspec.yaml", "appspec.json"}]
+    similar = [path for path in paths if path.rsplit("/", 1)[-1].lower() in {NAME, "appspec.yaml", "appspec.json"}]
     if not similar:
-        return f"add one; is this the folder that holds {_NAME}?"
+        return f"add one; is this the folder that holds {NAME}?"
     nearest = min(similar, key=lambda path: path.count("/"))
     if "/" not in nearest:
-        return f"rename {nearest} to {_NAME}: the agent looks for no other name"
+        return f"rename {nearest} to {NAME}: the agent looks for no other name"
     return f"it is at {nearest}: make {nearest.rsplit('/', 1)[0]}/ the source, or move it to the root"
 
 
 def _at_top(file: str, code: str, message: str, hint: str | None = None) -> AppSpecFinding:
     return AppSpecFinding(file=file, line=1, column=1, place="", message=message, hint=hint, code=code)
-
-
-def _check_root(
-    root: Value, contents: Contents, findings: Findings, bundle_format: BundleFormat | None, heads: Heads
-) -> AppSpecReport:
-    _check_keys(root, findings)
-    _check_version(root, findings)
-    os = _check_os(root, findings, bundle_format)
-    if os == "windows":
-        # Windows paths, and an agent that the rules below weren't tested against: look at the shape only.
-        contents_or_none, heads = None, no_heads
-    else:
-        contents_or_none = contents
-    behavior = _check_behavior(root, findings)
-    files = read_files(root.get("files"), contents_or_none, findings)
-    hooks = read_hooks(root.get("hooks"), contents_or_none, findings, heads)
-    check_permissions(root.get("permissions"), findings)
-    appspec = None
-    if os is not None and not findings.errors:
-        appspec = AppSpec(os=os, files=files, file_exists_behavior=behavior, hooks=hooks)
-    return AppSpecReport(os=os, errors=tuple(findings.errors), warnings=tuple(findings.warnings), appspec=appspec)
-
-
-def _check_keys(root: Value, findings: Findings) -> None:
-    seen: set[str] = set()
-    for key, _ in root.pairs():
-        name = key.text()
-        if name in seen:
-            findings.warning(key, "duplicate_key", f"the key {name} stands twice; the last one counts")
-        seen.add(name)
-        if name not in _KEYS:
-            hint = did_you_mean(name, _KEYS)
-            findings.warning(key, "unknown_key", f"the agent doesn't know the key {name!r} and ignores it", hint)
-
-
-def _check_version(root: Value, findings: Findings) -> None:
-    version = root.get("version")
-    if version is None:
-        findings.error(root, "version_invalid", "version is missing", "add `version: 0.0`")
-        return
-    value = version.scalar() if version.is_scalar else None
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != 0:
-        quoted = isinstance(value, str) and not version.is_plain
-        hint = "write `version: 0.0`, without quotes" if quoted else "write `version: 0.0`"
-        findings.error(version, "version_invalid", "version must be the number 0.0", hint)
-
-
-def _check_os(root: Value, findings: Findings, bundle_format: BundleFormat | None) -> Os | None:
-    value = root.get("os")
-    if value is None:
-        hint = "add `os: linux` or `os: windows`"
-        if any(key.text().lower() == "resources" for key, _ in root.pairs()):
-            hint = "this looks like an AppSpec for ECS or Lambda: name it in the manifest by `appspec:`, not `source:`"
-        findings.error(root, "os_invalid", "os is missing", hint)
-        return None
-    match value.scalar() if value.is_string else None:
-        case "linux":
-            return "linux"
-        case "windows":
-            if bundle_format in {"tar", "tgz"}:
-                message = f"os is windows, whose agent takes only zip, and the bundle is {bundle_format}"
-                findings.error(value, "windows_needs_zip", message, "use the format zip")
-            return "windows"
-        case _:
-            message = f"os must be linux or windows, not {value.text()!r}"
-            findings.error(value, "os_invalid", message, did_you_mean(value.text(), ("linux", "windows")))
-            return None
-
-
-def _check_behavior(root: Value, findings: Findings) -> str | None:
-    value = root.get("file_exists_behavior")
-    if value is None or (value.is_scalar and value.scalar() is None):
-        return None
-    if value.is_string and value.scalar() in _BEHAVIORS:
-        return value.text()
-    message = f"file_exists_behavior must be one of {', '.join(_BEHAVIORS)}, not {value.text()!r}"
-    findings.error(value, "file_exists_behavior_invalid", message, did_you_mean(value.text(), _BEHAVIORS))
-    return None
-
-
-def _kind(value: Value) -> str:
-    return "a list" if value.is_list else "a single value"

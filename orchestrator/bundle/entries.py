@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
@@ -10,9 +9,11 @@ from typing import Literal
 Check = Callable[[], None]
 """Called between files and chunks; what it raises ends the work, and nothing is left behind."""
 
-Kind = Literal["file", "dir", "symlink"]
+Kind = Literal["file", "dir", "symlink", "special"]
+"""`special`: a device, a FIFO or a socket, which only ready archives and unpacked directories can hold."""
 
 _MAX_LINKS = 40  # what Linux itself follows before it says ELOOP
+_ROOT_ON_INSTANCE = "deployment-archive"  # the agent's name for the folder that a bundle is unpacked to
 
 
 def no_check() -> None:
@@ -48,62 +49,79 @@ class Contents:
 
     def __init__(self, entries: Iterable[Entry]) -> None:
         self._entries = {entry.path: entry for entry in entries}  # of a name that stands twice, the last one wins
-        self._directories = {""}
-        for entry in self._entries.values():
-            self._directories.update(parents(entry.path))
+        self._children: dict[str, set[str]] = {"": set()}
+        for path in self._entries:
+            self._add(path)
+
+    def _add(self, path: str) -> None:
+        while path:
+            folder, _, name = path.rpartition("/")
+            names = self._children.setdefault(folder, set())
+            if name in names:
+                return
+            names.add(name)
+            path = folder
 
     def __contains__(self, path: str) -> bool:
-        return path in self._entries or path in self._directories
+        return path in self._entries or path in self._children
 
     def entries(self) -> Iterable[Entry]:
         return self._entries.values()
 
-    def top_names(self) -> frozenset[str]:
-        """The names at the root."""
-        return frozenset(path.split("/", 1)[0] for path in self._entries)
+    def names_in(self, directory: str) -> list[str]:
+        """What is directly in a directory, sorted; `""` is the root."""
+        return sorted(self._children.get(directory, ()))
 
     def get(self, path: str) -> Entry | None:
         """The entry itself, links not followed."""
         return self._entries.get(path)
 
-    def find(self, path: str) -> Found:
-        """Where `path` leads from the root of the bundle; a leading slash counts as the root too."""
+    def find(self, path: str, *, folder: str = "") -> Found:
+        """Where `path` leads from the root of the bundle, or from `folder`; a leading slash counts as that, too.
+
+        As the kernel of the instance resolves it: what has something after it, a slash if no more, is a directory.
+        """
         pending = path.split("/")[::-1]
-        at: list[str] = []
+        at = [part for part in folder.split("/") if part]
         links = 0
         while pending:
             part = pending.pop()
             if part in {"", "."}:
                 continue
             if part == "..":
-                if not at:
+                if at:
+                    at.pop()
+                elif not _comes_back(pending):
                     return Found("outside")
-                at.pop()
                 continue
             here = "/".join([*at, part])
             entry = self._entries.get(here)
-            if entry is not None and entry.kind == "symlink":
+            if entry is not None and entry.kind == "symlink" and here not in self._children:
                 links += 1
-                if links > _MAX_LINKS:
-                    return Found("missing")
                 if entry.target.startswith("/"):
                     return Found("outside")
+                if links > _MAX_LINKS or not entry.target:
+                    return Found("missing")
                 pending.extend(entry.target.split("/")[::-1])
                 continue
-            if here not in self:
+            if here not in self or (pending and here not in self._children and _is_file(entry)):
                 return Found("missing")
-            if entry is not None and entry.kind == "file" and any(name not in {"", "."} for name in pending):
-                return Found("missing")  # a file has nothing below it
             at.append(part)
         return self._found("/".join(at))
 
     def _found(self, path: str) -> Found:
-        entry = self._entries.get(path)
-        is_file = entry is not None and entry.kind == "file"
-        return Found("file" if is_file else "dir", path)
+        return Found("file" if _is_file(self._entries.get(path)) and path not in self._children else "dir", path)
 
 
-def parents(path: str) -> Iterable[str]:
-    """The directories above a path, nearest first, without the root."""
-    while path := posixpath.dirname(path):
-        yield path
+def _is_file(entry: Entry | None) -> bool:
+    return entry is not None and entry.kind in {"file", "special"}
+
+
+def _comes_back(pending: list[str]) -> bool:
+    """Takes the name of the bundle's own folder away, when that is what follows a `..` out of it."""
+    rest = [part for part in pending if part not in {"", "."}]
+    if not rest or rest[-1] != _ROOT_ON_INSTANCE:
+        return False
+    while pending.pop() != _ROOT_ON_INSTANCE:
+        pass
+    return True

@@ -187,7 +187,7 @@ def _check_archive(
 
 def _top_folder(contents: Contents) -> str:
     """The one folder around everything, which the agent takes away when it holds something named like an AppSpec."""
-    tops = contents.top_names()
+    tops = contents.names_in("")
     if len(tops) != 1:
         return ""
     (top,) = tops

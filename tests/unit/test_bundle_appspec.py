@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.bundle.appspec import AppSpecReport, FileMapping, Script, check_appspec
+from orchestrator.bundle.appspec import AppSpecReport, check_appspec
 from orchestrator.bundle.appspec_findings import AppSpecFinding
-from orchestrator.bundle.appspec_yaml import Scalar, read_plain
+from orchestrator.bundle.appspec_types import FileMapping, Script
 from orchestrator.bundle.entries import Contents, Entry
+from orchestrator.bundle.ruby_scalars import Scalar, read_plain
 
 CONTENTS = Contents(
     [
@@ -110,8 +111,8 @@ def test_every_mistake_is_reported_at_once_with_its_position() -> None:
         ("source_not_found", 4, 13, "files[0].source"),
         ("files_source_missing", 6, 5, "files[1]"),
         ("hook_unknown_event", 8, 3, "hooks"),
-        ("timeout_invalid", 12, 16, "hooks.BeforeInstall[0].timeout"),
         ("script_missing", 11, 17, "hooks.BeforeInstall[0].location"),
+        ("timeout_invalid", 12, 16, "hooks.BeforeInstall[0].timeout"),
     ]
     assert report.appspec is None
     assert report.os is None
@@ -138,11 +139,10 @@ def test_every_mistake_is_reported_at_once_with_its_position() -> None:
         (b"version: 0.0\nos: linux\nfiles:\n\t- source: x\n", "yaml_syntax"),
         (b"version: 0.0\nos: [linux\n", "yaml_syntax"),
         (b"version: 0.0\nos: @linux\n", "yaml_syntax"),
-        (b"version: 0.0\nos: *nobody\n", "yaml_syntax"),
-        (b"version: 0.0\x00\n", "yaml_syntax"),
+        (b"version: 0.0\nos: linux\nfiles: *nobody\n", "yaml_alias"),
+        (b"version: 0.0\x00\n", "yaml_encoding"),
         (b"[" * 100_000, "yaml_too_complex"),
         (b"version: 0.0\nos: linux\n" + b"#" * (1 << 20), "yaml_too_complex"),
-        (b"a: &a [x]\nb: [" + b"*a," * 101 + b"]\n", "yaml_too_complex"),
     ],
 )
 def test_documents_that_cannot_be_read(content: bytes, code: str) -> None:
@@ -161,7 +161,7 @@ def test_a_syntax_error_has_its_position() -> None:
         "version: .0\r\nos: linux\r\n",
         'version: 0.00\nos: "linux"\n',
         '{"version": 0.0, "os": "linux",}',
-        "---\nversion: 0.0\nos: linux\n...\nno: [yaml\n",
+        "---\nversion: 0.0\nos: linux\n...\n",
         "  version: 0.0\n  os: linux\n",
         head("files:\nhooks:\npermissions:\n"),
         head("files: []\nhooks: {}\npermissions: []\n"),
@@ -214,9 +214,7 @@ def files(source: str, destination: str = "/opt/app") -> str:
     return head(f"files:\n  - source: {source}\n    destination: {destination}\n")
 
 
-@pytest.mark.parametrize(
-    "source", ["app", "/app", "./app", "app/", "app/x.txt", "current", "s/gone.sh", "current/x.txt"]
-)
+@pytest.mark.parametrize("source", ["app", "/app", "./app", "app/", "app/x.txt", "current", "current/x.txt"])
 def test_sources_that_are_there(source: str) -> None:
     assert warning_codes(files(source)) == []
 
@@ -248,7 +246,6 @@ def test_files_that_the_agent_refuses(text: str, code: str) -> None:
 @pytest.mark.parametrize(
     ("text", "code"),
     [
-        (files("/"), "appspec_installed"),
         (files("../x"), "source_outside"),
         (files("app", "opt"), "destination_relative"),
         (files("app", "/"), "destination_root"),
@@ -281,7 +278,7 @@ def test_two_files_for_one_place(first: tuple[str, str], second: tuple[str, str]
     assert (finding.line, finding.place, finding.message) == (6, "files[1]", message)
 
 
-@pytest.mark.parametrize("second", [("s", "/o"), ("app", "/p"), ("app/x.txt", "/o/sub"), ("current", "/p")])
+@pytest.mark.parametrize("second", [("app", "/p"), ("app/x.txt", "/o/sub"), ("current", "/p")])
 def test_two_sources_for_one_folder_are_fine(second: tuple[str, str]) -> None:
     assert warning_codes(two(("app", "/o"), second)) == []
 
@@ -299,7 +296,7 @@ def hook(location: str, event: str = "AfterInstall", more: str = "") -> str:
     return head(f"hooks:\n  {event}:\n    - location: {location}\n{more}")
 
 
-@pytest.mark.parametrize("location", ["s/ok.sh", "/s/ok.sh", "s/link.sh", "'  s/ok.sh '", "./s//ok.sh", "s/away.sh"])
+@pytest.mark.parametrize("location", ["s/ok.sh", "s/link.sh", "'  s/ok.sh '", "./s//ok.sh", "s/../s/ok.sh"])
 def test_scripts_that_are_there(location: str) -> None:
     assert warning_codes(hook(location)) == []
 
@@ -313,7 +310,7 @@ def test_scripts_that_are_there(location: str) -> None:
         ("bash s/ok.sh", "script_missing"),
         ("s/gone.sh", "script_missing"),
         ("s/round.sh", "script_missing"),
-        ("s", "script_missing"),
+        ("s", "location_is_directory"),
         ("{a: b}", "script_missing"),
         ("s/a b.sh", "location_not_shell_safe"),
         ("~", "hook_location_missing"),
@@ -368,7 +365,7 @@ def test_hooks_of_the_wrong_shape(text: str, code: str) -> None:
         ("~", 3600, []),
         ("30s", 30, ["timeout_not_integer"]),
         ("1.5", 1, ["timeout_not_integer"]),
-        ("10:00", 600, ["timeout_not_integer"]),
+        ("10:00", 36000, ["timeout_not_integer", "timeout_over_3600"]),
         ("010", 8, ["timeout_not_integer"]),
         ("3601", 3601, ["timeout_over_3600"]),
         ("false", 3600, ["wrong_type_ignored"]),
@@ -404,7 +401,9 @@ def test_hooks_that_look_wrong() -> None:
     two = "    - location: s/two.sh\n"
     assert warning_codes(hook("s/ok.sh", more=two)) == []  # nobody has thought of times here: no noise
     assert warning_codes(hook("s/ok.sh", more=f"      timeout: 100\n{two}")) == ["timeout_sum_over_3600"]
-    assert warning_codes(hook("s/../s/ok.sh")) == ["location_outside"]
+    assert warning_codes(hook("../s/ok.sh")) == ["location_outside"]
+    assert warning_codes(hook("s/away.sh")) == ["location_outside"]
+    assert warning_codes(hook("/s/ok.sh")) == ["location_leading_slash"]
     assert warning_codes(hook("s/ok.sh", more="      run_as: web\n")) == ["unknown_key"]
 
 
@@ -421,11 +420,6 @@ def test_hooks_that_look_wrong() -> None:
 def test_the_first_line_of_a_script(content: bytes, codes: list[str]) -> None:
     report = check(hook("s/link.sh"), heads={"s/ok.sh": content})
     assert [code for code, *_ in flat(report.errors)] == codes
-
-
-def test_scripts_of_windows_are_not_looked_for() -> None:
-    report = check("version: 0.0\nos: windows\nhooks:\n  AfterInstall:\n    - location: S\\run.bat\n")
-    assert (report.os, report.ok) == ("windows", True)
 
 
 # --- permissions -----------------------------------------------------------------------------------------------------
@@ -461,7 +455,6 @@ def test_permissions_that_the_agent_refuses(entry: str, code: str) -> None:
         ('acls: ["u:web:9"]', "acl_invalid"),
         ('acls: ["d:u:web:rw:x"]', "acl_invalid"),
         ('acls: ["u::rw"]', "acl_base_entry"),
-        ('acls: ["d:group::r"]', "acl_base_entry"),
         ('acls: ["o:7"]', "acl_base_entry"),
         ("context: {}", "context_type_missing"),
         ("context: {type: t, range: 0}", "context_range_invalid"),
@@ -482,13 +475,14 @@ def test_acls_and_contexts_that_the_agent_refuses(entry: str, code: str) -> None
     [
         "acls: ~",
         "acls: []",
-        'acls: ["u:web:rw", "d:group:web:7", "m::rw", "u:web:", "u:web:rwxr"]',
+        'acls: ["u:web:rw", "d:group::7", "m::rw", "u:cron:", "g:web:rwxr"]',
         "context: ~",
         'context: {type: t, range: "s0-s16:c0.c5,c1023"}',
     ],
 )
 def test_acls_and_contexts_that_the_agent_takes(entry: str) -> None:
-    assert warning_codes(head(f"permissions:\n  - object: /o\n    {entry}\n")) == []
+    text = head(f"permissions:\n  - object: /elsewhere\n    {entry}\n")
+    assert warning_codes(text) == ["permission_matches_nothing"]
 
 
 def test_permissions_that_are_no_list() -> None:
@@ -496,9 +490,9 @@ def test_permissions_that_are_no_list() -> None:
 
 
 def test_a_mode_without_quotes_is_read_as_octal_and_used_as_decimal() -> None:
-    (warning,) = check(head("permissions: [{object: /o, mode: 0644}]\n")).warnings
+    (warning,) = check(files("app", "/o") + "permissions: [{object: /o, mode: 0644}]\n").warnings
     assert "gets mode 0420" in warning.message
-    assert warning_codes(head("permissions: [{object: /o, mode: 755}]\n")) == []
+    assert warning_codes(files("app", "/o") + "permissions: [{object: /o, mode: 755}]\n") == []
 
 
 # --- anything --------------------------------------------------------------------------------------------------------
@@ -509,7 +503,7 @@ def test_a_mode_without_quotes_is_read_as_octal_and_used_as_decimal() -> None:
     [
         ("", None),
         ("NULL", None),
-        ("nUll", "nUll"),
+        ("nUll", None),
         ("Yes", True),
         ("OFF", False),
         ("y", "y"),
@@ -524,8 +518,8 @@ def test_a_mode_without_quotes_is_read_as_octal_and_used_as_decimal() -> None:
         (".", "."),
         ("1e3", "1e3"),
         ("1.0e+3", 1000.0),
-        ("1:30", 90),
-        ("-1:30", -90),
+        ("1:30", 5400),
+        ("-1:30", -1800),
         ("-.INF", float("-inf")),
         ("0.0.0", "0.0.0"),
     ],
