@@ -19,21 +19,27 @@ Whoever changes any of this changes the version in the prefix: an old digest mus
 
 from __future__ import annotations
 
-import errno
+import contextlib
 import hashlib
+import itertools
 import os
-import stat
-from collections.abc import Generator, Sequence
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
-from io import FileIO
+from functools import partial
 from pathlib import Path
 
 from orchestrator.bundle.entries import Check, Entry, no_check
-from orchestrator.bundle.tree import Tree
-from orchestrator.core.errors import BundleError, SourceChangedError
+from orchestrator.bundle.files import LINKS_TOO, changed, open_regular, read_chunks, translated
+from orchestrator.bundle.remembered import Remembered
+from orchestrator.bundle.tree import Stamp, Tree, stamp_of
 from orchestrator.core.model import BundleFormat
 
 _CHUNK = 1 << 20
+_BUFFER = 256 << 10  # what is read and hashed at a time; it stays in the processor's cache
+_BATCH = 8 << 20
+_LINES = 1000
+_ENTRY = 16 << 10  # what a file counts beside its bytes
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,26 +56,93 @@ class Digest:
         return self.value.removeprefix("sha256:")
 
 
-def tree_digest(tree: Tree, bundle_format: BundleFormat, *, check: Check = no_check) -> Digest:
-    """Reads every file once. Raises `BundleError` for a file that changes meanwhile or can't be read."""
-    hashes: list[bytes] = []
-    for entry in tree.entries:
-        check()
-        if entry.kind == "file":
-            content = hashlib.sha256()
-            for chunk in read_file(tree, entry, check=check):
-                content.update(chunk)
-            hashes.append(content.digest())
-    return combine(tree.entries, hashes, bundle_format)
+def tree_digest(
+    tree: Tree, bundle_format: BundleFormat, *, remembered: Remembered | None = None, check: Check = no_check
+) -> Digest:
+    """Reads every file once, on all cores, but for those whose hash is remembered from when they were as they are.
+
+    Raises `SourceChangedError` for a file that changes meanwhile, `BundleError` for one that can't be read.
+    """
+    remembered = remembered or Remembered()
+    files = [entry for entry in tree.entries if entry.kind == "file"]
+    hashes = [remembered.get(entry.path, stamp) for entry, stamp in zip(files, tree.stamps, strict=True)]
+    missing = [index for index, found in enumerate(hashes) if found is None]
+    jobs = ((0, partial(_hash_files, tree, [files[index] for index in batch])) for batch in _batches(files, missing))
+    at = iter(missing)
+    for batch in _results(jobs, check, several=len(missing) > 1):
+        for sha256, stamp, settled in batch:
+            index = next(at)
+            hashes[index] = sha256
+            if settled:
+                remembered.keep(files[index].path, stamp, sha256)
+    return combine(tree.entries, [found for found in hashes if found is not None], bundle_format)
+
+
+_Hashed = list[tuple[bytes, Stamp, bool]]
+"""Of each file its SHA-256, its stamp while it was read, and whether a later change would give it another stamp."""
+
+
+def _results(jobs: Iterator[tuple[int, Callable[[], _Hashed]]], check: Check, *, several: bool) -> Iterator[_Hashed]:
+    if not several:  # the usual case of a second run, which has no use for threads
+        for _, job in jobs:
+            check()
+            yield job()
+        return
+    from orchestrator.bundle.pipeline import in_order  # noqa: PLC0415 - 10 ms that not every digest needs
+
+    with contextlib.closing(in_order(jobs, check)) as results:
+        yield from results
+
+
+def _batches(files: Sequence[Entry], indices: Sequence[int]) -> Iterator[list[int]]:
+    batch: list[int] = []
+    weight = 0
+    for index in indices:
+        batch.append(index)
+        weight += files[index].size + _ENTRY
+        if weight >= _BATCH:
+            yield batch
+            batch, weight = [], 0
+    if batch:
+        yield batch
+
+
+def _hash_files(tree: Tree, entries: Sequence[Entry]) -> _Hashed:
+    buffer = memoryview(bytearray(min(_BUFFER, max(entry.size for entry in entries) + 1)))
+    return [_hash_file(tree.path_of(entry), entry.size, buffer) for entry in entries]
+
+
+def _hash_file(path: str, size: int, buffer: memoryview) -> tuple[bytes, Stamp, bool]:
+    now = time.time_ns()
+    content = hashlib.sha256()
+    descriptor, before = open_regular(path)
+    left = size
+    try:
+        while left >= 0 and (length := os.readv(descriptor, [buffer])):
+            content.update(buffer[:length])
+            left -= length
+        after = os.fstat(descriptor)
+    except OSError as error:
+        raise translated(path, error) from error
+    finally:
+        os.close(descriptor)
+    stamp = stamp_of(after)
+    if left or stamp != stamp_of(before):
+        raise changed(path)
+    return content.digest(), stamp, Remembered.is_settled(stamp, now)
 
 
 def combine(entries: Sequence[Entry], hashes: Sequence[bytes], bundle_format: BundleFormat) -> Digest:
     """The digest of a tree from the SHA-256 of each of its files, in the order of its entries."""
-    total = hashlib.sha256(f"orchestrator-tree-v1\0{bundle_format}\0".encode())
     contents = iter(hashes)
-    for entry in entries:
-        content = next(contents).hex() if entry.kind == "file" else entry.target
-        total.update(f"{entry.kind}\0{entry.mode:o}\0{entry.path}\0{content}\0".encode())
+    lines = (
+        f"{entry.kind}\0{entry.mode:o}\0{entry.path}\0"
+        f"{next(contents).hex() if entry.kind == 'file' else entry.target}\0"
+        for entry in entries
+    )
+    total = hashlib.sha256(f"orchestrator-tree-v1\0{bundle_format}\0".encode())
+    while block := "".join(itertools.islice(lines, _LINES)):
+        total.update(block.encode())
     return Digest(value=f"sha256:{total.hexdigest()}", files=tuple(hashes))
 
 
@@ -90,59 +163,10 @@ def read_archive(
     """The bytes of a ready archive in chunks; at last its digest and size. Raises `BundleError` if it is unreadable."""
     total = hashlib.sha256(f"orchestrator-archive-v1\0{bundle_format}\0".encode())
     size = 0
-    with _opened(path, 0) as file:
-        while chunk := _read(file, path):
+    with contextlib.closing(read_chunks(str(path), LINKS_TOO)) as chunks:
+        for chunk in chunks:
             check()
             total.update(chunk)
             size += len(chunk)
             yield chunk
     return Digest(value=f"sha256:{total.hexdigest()}"), size
-
-
-def read_file(tree: Tree, entry: Entry, *, check: Check = no_check) -> Generator[bytes, None, None]:
-    """The bytes of a file in chunks, `entry.size` in all. Raises `SourceChangedError` when it has changed."""
-    path = tree.root / entry.path
-    left = entry.size
-    # A link or a FIFO put in the file's place must neither lead out of the tree nor hang the run.
-    with _opened(path, os.O_NOFOLLOW | os.O_NONBLOCK) as file:
-        while chunk := _read(file, path):
-            check()
-            left -= len(chunk)
-            if left < 0:
-                raise changed(path)
-            yield chunk
-    if left:
-        raise changed(path)
-
-
-def changed(path: Path) -> SourceChangedError:
-    """The file isn't what it was when the source was walked or its digest taken."""
-    return SourceChangedError(
-        f"{path}: changed while the bundle was made",
-        hint="something still writes to the source: let the build end first, then try again",
-    )
-
-
-def _opened(path: Path, flags: int) -> FileIO:
-    # The errors of the calls are translated one by one, so that those of `check` stay what they are.
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | flags)
-    except OSError as error:
-        raise _translated(path, error) from error
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise changed(path)
-    return FileIO(descriptor)
-
-
-def _read(file: FileIO, path: Path) -> bytes:
-    try:
-        return file.read(_CHUNK)
-    except OSError as error:
-        raise _translated(path, error) from error
-
-
-def _translated(path: Path, error: OSError) -> BundleError:
-    if error.errno in {errno.ENOENT, errno.ELOOP}:  # gone, or a link now
-        return changed(path)
-    return BundleError(f"{path}: can't be read: {error.strerror}", hint="check the file and its permissions")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,25 +19,32 @@ VCS_NAMES = (".git", ".hg", ".svn", ".bzr")
 
 
 class IgnoreRules:
-    """Decides about paths. Later patterns win: version control, then the ignore file, then the manifest."""
+    """Decides about paths. Later patterns win: version control, hidden, the ignore file, then the manifest."""
 
-    def __init__(self, spec: GitIgnoreSpec | None) -> None:
+    def __init__(self, spec: GitIgnoreSpec | None, *, names: Collection[str] = (), hidden: bool = False) -> None:
+        """Without a `spec`, `names` stay out, and where `hidden` all names that start with a dot."""
         self._spec = spec
+        self._names = names
+        self._hidden = hidden
 
     def leaves_out(self, path: str, *, is_directory: bool) -> bool:
         """Of a directory: nothing below it comes in either, whatever the patterns say of that; so it is with git."""
         if path == IGNORE_FILE:
             return True
         if self._spec is None:
-            return path.rsplit("/", 1)[-1] in VCS_NAMES
+            name = path.rsplit("/", 1)[-1]
+            return name in self._names or (self._hidden and name.startswith("."))
         return self._spec.match_file(f"{path}/" if is_directory else path)
 
 
-def load_rules(root: Path, patterns: Sequence[str]) -> IgnoreRules:
+def load_rules(
+    root: Path, patterns: Sequence[str] = (), *, include_vcs: bool = False, ignore_hidden: bool = False
+) -> IgnoreRules:
     """The rules for one source. Raises `BundleError` for a pattern or an ignore file that can't be read."""
     file_patterns = _read_ignore_file(root / IGNORE_FILE)
+    names = () if include_vcs else VCS_NAMES
     if not file_patterns and not patterns:
-        return IgnoreRules(None)  # the usual case, which spares the import of pathspec
+        return IgnoreRules(None, names=names, hidden=ignore_hidden)  # the usual case, which spares pathspec's import
 
     from pathspec import GitIgnoreSpec  # noqa: PLC0415 - 50 ms that most sources don't need
 
@@ -45,7 +52,8 @@ def load_rules(root: Path, patterns: Sequence[str]) -> IgnoreRules:
         _try_pattern(GitIgnoreSpec, pattern, f"{root / IGNORE_FILE}:{index + 1}")
     for index, pattern in enumerate(patterns):
         _try_pattern(GitIgnoreSpec, pattern, f"{root}: ignore[{index}]")
-    lines = [*VCS_NAMES, *file_patterns, *patterns]
+    hidden = [".*"] if ignore_hidden else []
+    lines = [*names, *hidden, *file_patterns, *patterns]
     return IgnoreRules(GitIgnoreSpec.from_lines(_as_git_reads(line) for line in lines))
 
 
@@ -67,7 +75,7 @@ def _as_git_reads(pattern: str) -> str:
 def _read_ignore_file(path: Path) -> list[str]:
     try:
         text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
     except UnicodeDecodeError as error:
         raise BundleError(f"{path}: is not UTF-8 text", hint="save it as UTF-8") from error

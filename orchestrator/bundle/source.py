@@ -19,8 +19,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.bundle.appspec import SIZE_LIMIT, AppSpecReport, check_appspec, missing_appspec, with_remarks
-from orchestrator.bundle.digest import Digest, archive_digest, read_file, tree_digest
+from orchestrator.bundle.digest import Digest, archive_digest, tree_digest
 from orchestrator.bundle.entries import Check, Contents, Entry, no_check
+from orchestrator.bundle.files import read_chunks
+from orchestrator.bundle.ignore import load_rules
+from orchestrator.bundle.remembered import HashCache
 from orchestrator.bundle.tree import Tree, scan
 from orchestrator.core.errors import BundleError
 from orchestrator.core.model import BundleFormat, BundleSource
@@ -67,11 +70,19 @@ def open_source(source: BundleSource, *, shown: str | None = None, check: Check 
     return _open_directory(source, shown, check)
 
 
-def digest(bundle: Bundle, *, check: Check = no_check) -> Digest:
-    """What the bundle is known by (see `digest.py`). Raises `BundleError` when a file changes or can't be read."""
+def digest(bundle: Bundle, *, cache: HashCache | None = None, check: Check = no_check) -> Digest:
+    """What the bundle is known by (see `digest.py`). Raises `BundleError` when a file changes or can't be read.
+
+    With a `cache`, files that are as they were when it was written are not read again.
+    """
     if bundle.tree is None:
         return archive_digest(bundle.source.path, bundle.format, check=check)
-    return tree_digest(bundle.tree, bundle.format, check=check)
+    if cache is None:
+        return tree_digest(bundle.tree, bundle.format, check=check)
+    source = bundle.source
+    described = (str(source.path), source.ignore, source.include_vcs, source.ignore_hidden, source.symlinks)
+    with cache.remembering(repr(described)) as remembered:
+        return tree_digest(bundle.tree, bundle.format, remembered=remembered, check=check)
 
 
 def object_key(source: BundleSource, application: str, digest: str, bundle_format: BundleFormat) -> str:
@@ -110,7 +121,8 @@ def _is_file(path: Path) -> bool:
 
 
 def _open_directory(source: BundleSource, shown: str, check: Check) -> Bundle:
-    tree = scan(source.path, ignore=source.ignore, check=check)
+    rules = load_rules(source.path, source.ignore, include_vcs=source.include_vcs, ignore_hidden=source.ignore_hidden)
+    tree = scan(source.path, rules=rules, symlinks=source.symlinks, check=check)
     contents = Contents(tree.entries)
 
     def heads(names: Collection[str], limit: int) -> Mapping[str, bytes]:
@@ -129,7 +141,7 @@ def _open_directory(source: BundleSource, shown: str, check: Check) -> Bundle:
 
 
 def _head(tree: Tree, entry: Entry, limit: int) -> bytes:
-    with contextlib.closing(read_file(tree, entry)) as chunks:
+    with contextlib.closing(read_chunks(tree.path_of(entry))) as chunks:
         return next(iter(chunks), b"")[:limit]
 
 

@@ -17,11 +17,12 @@ from types import TracebackType
 from typing import Self
 
 from orchestrator.bundle.archive import PackResult, archive_tree
-from orchestrator.bundle.digest import Digest, changed, read_archive
+from orchestrator.bundle.digest import Digest, read_archive
 from orchestrator.bundle.entries import Check, no_check
+from orchestrator.bundle.files import changed
 from orchestrator.bundle.source import Bundle
 from orchestrator.bundle.tree import Tree
-from orchestrator.core.model import BundleFormat
+from orchestrator.core.model import BundleFormat, Compression
 
 __all__ = ["PackResult", "PackStream", "pack_stream", "pack_tree"]
 
@@ -68,18 +69,23 @@ def pack_stream(bundle: Bundle, *, expected: Digest | None = None, check: Check 
     """
     if bundle.tree is None:
         return PackStream(_ready(bundle, expected, check))
-    return pack_tree(bundle.tree, bundle.format, expected=expected, check=check)
+    return pack_tree(bundle.tree, bundle.format, compression=bundle.source.compression, expected=expected, check=check)
 
 
 def pack_tree(
-    tree: Tree, bundle_format: BundleFormat, *, expected: Digest | None = None, check: Check = no_check
+    tree: Tree,
+    bundle_format: BundleFormat,
+    *,
+    compression: Compression = "fast",
+    expected: Digest | None = None,
+    check: Check = no_check,
 ) -> PackStream:
     """As `pack_stream`, of a tree."""
-    return PackStream(archive_tree(tree, bundle_format, expected=expected, check=check))
+    return PackStream(archive_tree(tree, bundle_format, compression=compression, expected=expected, check=check))
 
 
 def _ready(bundle: Bundle, expected: Digest | None, check: Check) -> Generator[bytes, None, PackResult]:
     digest, size = yield from read_archive(bundle.source.path, bundle.format, check=check)
     if expected is not None and digest.value != expected.value:
-        raise changed(bundle.source.path)
+        raise changed(str(bundle.source.path))
     return PackResult(digest=digest, entries=len(bundle.entries), size=size)

@@ -13,6 +13,10 @@ from pathlib import Path
 from typing import Any, Literal, assert_never
 
 BundleFormat = Literal["tgz", "tar", "zip"]
+Compression = Literal["fast", "small"]
+"""Of a bundle: quick to pack, or as small as deflate usually makes it."""
+Symlinks = Literal["preserve", "follow", "error"]
+"""What becomes of a symbolic link in a source: it stays one, it becomes what it leads to, or it is a mistake."""
 BundleType = Literal["tgz", "tar", "zip", "YAML", "JSON"]
 
 DESCRIPTION_LIMIT = 256
@@ -202,6 +206,12 @@ class BundleSource:
     """None: `zip` for a Windows AppSpec, else `tgz`. A ready archive keeps its own format."""
     ignore: tuple[str, ...] = ()
     """gitignore patterns."""
+    include_vcs: bool = False
+    """Whether `.git` and its kind go in."""
+    ignore_hidden: bool = False
+    """Whether names that start with a dot stay out."""
+    symlinks: Symlinks = "preserve"
+    compression: Compression = "fast"
     key: str | None = None
     """The object's key, expanded but for `${digest}` and `${format}`; None: the usual, named by the digest."""
 

@@ -12,6 +12,7 @@ import subprocess
 import tarfile
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,7 +26,7 @@ from orchestrator.bundle.digest import Digest, archive_digest, tree_digest
 from orchestrator.bundle.entries import Check, Entry, no_check
 from orchestrator.bundle.stream import PackResult, pack_tree
 from orchestrator.bundle.tree import Tree, scan
-from orchestrator.bundle.zipwriter import ZipWriter
+from orchestrator.bundle.zipformat import DEFLATED, STORED, Directory, Member, descriptor, local, streamed
 from orchestrator.core.errors import BundleError
 from orchestrator.core.model import BundleFormat
 
@@ -296,29 +297,31 @@ def test_tar_names_sizes_over_eight_gigabytes(tmp_path: Path) -> None:
 
 
 def test_zip_of_a_file_over_four_gigabytes() -> None:
-    """The zeros are compressed only as if: a writer that is told of a large size must write zip64 throughout."""
-    out = io.BytesIO()
-    writer = ZipWriter(out.write, level=1)
+    """One byte says that it is so many: a directory that is told of a large size must be zip64 throughout."""
     entry = Entry("huge", "file", size=5 << 30)
-    writer.begin(entry)
-    writer.data(b"x")  # in truth one byte, so that the test takes no time; the sizes in the headers are what counts
-    writer.end(entry)
-    writer.whole(Entry("link", "symlink", 0o777, target="huge"))
-    writer.finish()
-    with zipfile.ZipFile(io.BytesIO(out.getvalue())) as archive:
-        huge, link = archive.infolist()
-        assert (huge.file_size, huge.extract_version, huge.compress_size) == (5 << 30, 45, 3)
-        assert archive.read(link) == b"huge"
-    assert out.getvalue()[4:6] == bytes([45, 0])
+    huge = Member(entry, DEFLATED, zlib.crc32(b"x"), entry.size, 3, streamed=True)
+    first = streamed(entry) + zlib.compress(b"x", wbits=-15) + descriptor(huge)
+    link = Member(Entry("link", "symlink", 0o777, target="huge"), STORED, zlib.crc32(b"huge"), 4, 4)
+    directory = Directory()
+    directory.add(huge, 0)
+    directory.add(link, len(first))
+    both = first + local(link) + b"huge"
+    data = both + directory.finish(len(both))
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        found, second = archive.infolist()
+        assert (found.file_size, found.extract_version, found.compress_size) == (5 << 30, 45, 3)
+        assert archive.read(second) == b"huge"
+    assert data[4:6] == bytes([45, 0])
 
 
 def test_zip_with_more_entries_than_its_old_end_record_counts() -> None:
-    out = io.BytesIO()
-    writer = ZipWriter(out.write, level=1)
+    directory = Directory()
+    body = bytearray()
     for number in range(70_000):
-        writer.whole(Entry(f"d{number}", "dir", 0o755))
-    writer.finish()
-    with zipfile.ZipFile(io.BytesIO(out.getvalue())) as archive:
+        member = Member(Entry(f"d{number}", "dir", 0o755), STORED, 0, 0, 0)
+        directory.add(member, len(body))
+        body += local(member)
+    with zipfile.ZipFile(io.BytesIO(bytes(body) + directory.finish(len(body)))) as archive:
         assert len(archive.infolist()) == 70_000
         assert archive.infolist()[-1].filename == "d69999/"
 
@@ -441,7 +444,7 @@ def test_a_digest_of_another_tree_is_noticed(root: Path) -> None:
 
 @every_format
 def test_packing_ends_where_check_raises(root: Path, bundle_format: BundleFormat) -> None:
-    (root / "data").write_bytes(bytes(3 << 20))
+    (root / "data").write_bytes(bytes(6 << 20))
     calls = 0
 
     def check() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.bundle.entries import Entry
+from orchestrator.bundle.ignore import load_rules
 from orchestrator.bundle.tree import scan
 from orchestrator.core.errors import BundleError, ExitCode
 
@@ -29,7 +30,7 @@ def make(root: Path, *paths: str) -> None:
 
 
 def names(root: Path, *ignore: str) -> list[str]:
-    return [entry.path for entry in scan(root, ignore=ignore).entries]
+    return [entry.path for entry in scan(root, rules=load_rules(root, ignore)).entries]
 
 
 def test_entries_are_sorted_and_carry_kind_mode_size_and_target(root: Path) -> None:
@@ -108,7 +109,7 @@ def test_what_is_ignored_may_be_anything(root: Path) -> None:
 
 def test_left_out_says_what_the_rules_kept_out(root: Path) -> None:
     make(root, ".git/config", "a.log")
-    assert scan(root, ignore=["*.log"]).left_out == {".git", "a.log"}
+    assert scan(root, rules=load_rules(root, ["*.log"])).left_out == {".git", "a.log"}
 
 
 # --- refused ---------------------------------------------------------------------------------------------------------
@@ -116,7 +117,7 @@ def test_left_out_says_what_the_rules_kept_out(root: Path) -> None:
 
 def refused(root: Path, *ignore: str) -> str:
     with pytest.raises(BundleError) as caught:
-        scan(root, ignore=ignore)
+        scan(root, rules=load_rules(root, ignore))
     assert caught.value.hint
     assert caught.value.exit_code is ExitCode.USAGE
     return caught.value.message
