@@ -8,18 +8,51 @@ from orchestrator.sandbox.context import Context, Handler, check_batch, page
 from orchestrator.sandbox.errors import Json, ServiceError
 from orchestrator.sandbox.holdings import Application
 from orchestrator.sandbox.revisions import RevisionRecord, normal_location, revision_key
+from orchestrator.sandbox.tags import tags_of
 
+_LIMIT = 1000
+"""Applications of one account and region."""
 _SORT_KEYS = {"registerTime": "registered", "firstUsedTime": "first_used", "lastUsedTime": "last_used"}
 
 
 def create_application(context: Context, parameters: Json) -> Json:
-    name = parameters["applicationName"]
-    platform = parameters.get("computePlatform", "Server")
-    if name in context.region.applications:
+    region, name = context.region, parameters["applicationName"]
+    if name in region.applications:
         raise ServiceError("ApplicationAlreadyExistsException", f"Application already exists: {name}")
-    application = context.region.applications[name] = Application(name=name, created=context.now, platform=platform)
-    context.region.shelf.keep_application(application)
+    if len(region.applications) >= _LIMIT:
+        raise ServiceError("ApplicationLimitExceededException", f"there are {_LIMIT} applications already")
+    application = Application(
+        name=name,
+        created=context.now,
+        platform=parameters.get("computePlatform", "Server"),
+        tags=tags_of(parameters.get("tags") or [], "InvalidTagsToAddException"),
+    )
+    region.applications[name] = application
+    region.shelf.keep_application(application)
     return {"applicationId": application.id}
+
+
+def update_application(context: Context, parameters: Json) -> Json:
+    """Another name; everything of the application goes with it."""
+    region = context.region
+    if "applicationName" not in parameters:
+        raise ServiceError("ApplicationNameRequiredException", "applicationName is required")
+    application = region.application(parameters["applicationName"])
+    name = parameters.get("newApplicationName", application.name)
+    if name == application.name:
+        return {}
+    if name in region.applications:
+        raise ServiceError("ApplicationAlreadyExistsException", f"Application already exists: {name}")
+    region.shelf.drop_application(application)
+    region.applications[name] = region.applications.pop(application.name)
+    application.name = name
+    region.shelf.keep_application(application)
+    for record in application.revisions.values():
+        region.shelf.keep_revision(name, record)
+    for group in application.groups.values():
+        group.application = name
+        region.shelf.keep_group(group)
+    return {}
 
 
 def get_application(context: Context, parameters: Json) -> Json:
@@ -108,6 +141,7 @@ def _deployed(record: RevisionRecord) -> str:
 
 HANDLERS: Mapping[str, Handler] = {
     "CreateApplication": create_application,
+    "UpdateApplication": update_application,
     "GetApplication": get_application,
     "BatchGetApplications": batch_get_applications,
     "ListApplications": list_applications,

@@ -6,7 +6,16 @@ import inspect
 import json
 from collections.abc import Mapping
 
-from orchestrator.sandbox import applications, groups, operations
+from orchestrator.sandbox import (
+    applications,
+    config_operations,
+    deployment_instances,
+    groups,
+    leftovers,
+    onpremises,
+    operations,
+    tag_operations,
+)
 from orchestrator.sandbox.bundles import BundleChecker
 from orchestrator.sandbox.configs import Config
 from orchestrator.sandbox.context import Context, Handler, Rendered
@@ -21,7 +30,16 @@ from orchestrator.sandbox.region import Region
 from orchestrator.sandbox.shapes import ServiceModel
 from orchestrator.sandbox.shelf import restore
 
-HANDLERS: Mapping[str, Handler] = {**applications.HANDLERS, **groups.HANDLERS, **operations.HANDLERS}
+HANDLERS: Mapping[str, Handler] = {
+    **applications.HANDLERS,
+    **groups.HANDLERS,
+    **config_operations.HANDLERS,
+    **operations.HANDLERS,
+    **deployment_instances.HANDLERS,
+    **onpremises.HANDLERS,
+    **tag_operations.HANDLERS,
+    **leftovers.HANDLERS,
+}
 
 
 class CodeDeploy:
@@ -73,7 +91,7 @@ class CodeDeploy:
             raise unsupported(operation)
         try:
             parameters = json.loads(body or b"{}")
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ServiceError("SerializationException", f"the body isn't JSON: {error}") from None
         context = Context(
             region=self.region(scope.identity.account, scope.region),

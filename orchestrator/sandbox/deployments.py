@@ -170,6 +170,7 @@ class Group:
     settings: Json
     """The members of DeploymentGroupInfo that only UpdateDeploymentGroup changes."""
     platform: str = "Server"
+    """That of its application."""
     is_tagged: bool = False
     """Whether its tags choose its instances, where the fleet has instances with tags."""
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
@@ -181,6 +182,7 @@ class Group:
     """Instance -> key of the revision on it."""
     unhealthy: set[str] = field(default_factory=set)
     """Instances whose last deployment failed."""
+    tags: dict[str, str] = field(default_factory=dict)
 
     @property
     def target(self) -> str:

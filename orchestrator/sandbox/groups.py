@@ -1,44 +1,19 @@
-"""CodeDeploy's operations on deployment groups and deployment configurations."""
+"""CodeDeploy's operations on deployment groups."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from orchestrator.sandbox.configs import Config, default_config, routing_of, zonal_of
 from orchestrator.sandbox.context import Context, Handler, check_batch, page
 from orchestrator.sandbox.deployments import Group, instance_ids
 from orchestrator.sandbox.errors import Json, ServiceError
+from orchestrator.sandbox.group_settings import defaults, settings_of
 from orchestrator.sandbox.holdings import Application
 from orchestrator.sandbox.region import Region
+from orchestrator.sandbox.tags import tags_of
 
-_SHIFTED = {"deploymentType": "BLUE_GREEN", "deploymentOption": "WITH_TRAFFIC_CONTROL"}
-"""The one style that ECS and Lambda have."""
-_STYLE = {"deploymentType": "IN_PLACE", "deploymentOption": "WITHOUT_TRAFFIC_CONTROL"}
-_KEPT = (
-    "deploymentConfigName",
-    "ec2TagFilters",
-    "onPremisesInstanceTagFilters",
-    "serviceRoleArn",
-    "triggerConfigurations",
-    "alarmConfiguration",
-    "autoRollbackConfiguration",
-    "outdatedInstancesStrategy",
-    "deploymentStyle",
-    "loadBalancerInfo",
-    "ec2TagSet",
-    "ecsServices",
-    "blueGreenDeploymentConfiguration",
-    "onPremisesTagSet",
-    "terminationHookEnabled",
-)
-_EMPTY = {
-    "ec2TagFilters": [],
-    "onPremisesInstanceTagFilters": [],
-    "autoScalingGroups": [],
-    "triggerConfigurations": [],
-    "outdatedInstancesStrategy": "UPDATE",
-    "terminationHookEnabled": False,
-}
+_LIMIT = 1000
+"""Groups of one application."""
 
 
 def add_group(
@@ -54,7 +29,7 @@ def add_group(
         application=application.name,
         name=name,
         instances=instance_ids(region.account, region.name, f"{application.name}/{name}", instances),
-        settings={**_defaults(application.platform), **settings},
+        settings={**defaults(application.platform), **settings},
         platform=application.platform,
         is_tagged=is_tagged,
     )
@@ -68,18 +43,15 @@ def create_deployment_group(context: Context, parameters: Json) -> Json:
     name = parameters["deploymentGroupName"]
     if name in application.groups:
         raise ServiceError("DeploymentGroupAlreadyExistsException", f"Deployment group already exists: {name}")
-    settings = _settings(region, parameters)
-    return {"deploymentGroupId": _add_tagged(context, application, name, settings).id}
-
-
-def _add_tagged(context: Context, application: Application, name: str, settings: Json) -> Group:
+    if len(application.groups) >= _LIMIT:
+        raise ServiceError("DeploymentGroupLimitExceededException", f"{application.name} has {_LIMIT} groups already")
+    tags = tags_of(parameters.get("tags") or [], "InvalidTagsToAddException")
+    settings = settings_of(region, application.platform, parameters, defaults(application.platform))
+    _check_service(region, settings, None)
     count = context.options.instances if application.platform == "Server" else 0
-    return add_group(context.region, application, name, settings, count, is_tagged=True)
-
-
-def _defaults(platform: str) -> Json:
-    style = dict(_STYLE) if platform == "Server" else dict(_SHIFTED)
-    return {**_EMPTY, "deploymentConfigName": default_config(platform), "deploymentStyle": style}
+    group = add_group(region, application, name, settings, count, is_tagged=True)
+    group.tags = tags
+    return {"deploymentGroupId": group.id}
 
 
 def update_deployment_group(context: Context, parameters: Json) -> Json:
@@ -90,7 +62,10 @@ def update_deployment_group(context: Context, parameters: Json) -> Json:
     groups = region.application(group.application).groups
     if new_name != old_name and new_name in groups:
         raise ServiceError("DeploymentGroupAlreadyExistsException", f"Deployment group already exists: {new_name}")
-    group.settings = {**group.settings, **_settings(region, parameters)}
+    platform = region.application(group.application).platform
+    settings = {**group.settings, **settings_of(region, platform, parameters, group.settings)}
+    _check_service(region, settings, group)
+    group.settings = settings
     if new_name != old_name:
         group.name = new_name
         groups[new_name] = groups.pop(old_name)
@@ -140,101 +115,15 @@ def delete_deployment_group(context: Context, parameters: Json) -> Json:
     return {"hooksNotCleanedUp": []}
 
 
-def create_deployment_config(context: Context, parameters: Json) -> Json:
-    region, name = context.region, parameters["deploymentConfigName"]
-    if name.startswith("CodeDeployDefault."):
-        raise ServiceError(
-            "InvalidDeploymentConfigNameException", f"{name}: names that start with CodeDeployDefault. are AWS's own"
-        )
-    if name in region.configs:
-        raise ServiceError("DeploymentConfigAlreadyExistsException", f"Deployment configuration already exists: {name}")
-    config = region.configs[name] = _config(context, parameters)
-    region.shelf.keep_config(config)
-    return {"deploymentConfigId": config.id}
-
-
-def get_deployment_config(context: Context, parameters: Json) -> Json:
-    return {"deploymentConfigInfo": context.region.config(parameters["deploymentConfigName"]).info()}
-
-
-def list_deployment_configs(context: Context, parameters: Json) -> Json:
-    names, token = page(sorted(context.region.configs), parameters.get("nextToken"), context.options.page_size)
-    return {"deploymentConfigsList": names, "nextToken": token}
-
-
-def delete_deployment_config(context: Context, parameters: Json) -> Json:
-    region, name = context.region, parameters["deploymentConfigName"]
-    if name in region.configs and region.configs[name].built_in:
-        raise ServiceError("InvalidOperationException", f"{name} is AWS's own and can't be deleted")
-    users = [
-        group.target
-        for application in region.applications.values()
-        for group in application.groups.values()
-        if group.settings["deploymentConfigName"] == name
-    ]
-    if users:
-        raise ServiceError("DeploymentConfigInUseException", f"{name} is used by {', '.join(users)}")
-    region.configs.pop(name, None)
-    region.shelf.drop_config(name)
-    return {}
-
-
-def _config(context: Context, parameters: Json) -> Config:
-    name, platform = parameters["deploymentConfigName"], parameters.get("computePlatform", "Server")
-    routing, zonal = parameters.get("trafficRoutingConfig"), parameters.get("zonalConfig")
-    if platform != "Server":
-        return Config(
-            name=name,
-            kind="FLEET_PERCENT",
-            value=0,
-            created=context.now,
-            platform=platform,
-            routing=routing_of(routing or {}),
-        )
-    kind, value = _minimum(parameters.get("minimumHealthyHosts") or {})
-    return Config(name=name, kind=kind, value=value, created=context.now, zonal=zonal_of(zonal) if zonal else None)
-
-
-def _settings(region: Region, parameters: Json) -> Json:
-    settings = {name: parameters[name] for name in _KEPT if name in parameters}
-    if config := settings.get("deploymentConfigName"):
-        region.config(config)
-    if (groups := parameters.get("autoScalingGroups")) is not None:
-        settings["autoScalingGroups"] = [{"name": name} for name in groups]
-    if style := settings.get("deploymentStyle"):
-        settings["deploymentStyle"] = {**_STYLE, **style}
-    check_rollback(settings.get("autoRollbackConfiguration"))
-    check_alarms(settings.get("alarmConfiguration"))
-    return settings
-
-
-def check_rollback(config: Json | None) -> None:
-    if config and config.get("enabled") and not config.get("events"):
-        raise ServiceError(
-            "InvalidAutoRollbackConfigException", "autoRollbackConfiguration is enabled, but names no events"
-        )
-
-
-def check_alarms(config: Json | None) -> None:
-    alarms = (config or {}).get("alarms") or []
-    if len(alarms) > 10:
-        raise ServiceError("AlarmsLimitExceededException", f"{len(alarms)} alarms; the limit is 10")
-    if config and config.get("enabled") and not alarms:
-        raise ServiceError("InvalidAlarmConfigException", "the alarm configuration is enabled, but names no alarms")
-
-
-def _minimum(hosts: Json) -> tuple[str, int]:
-    kind, value = hosts.get("type"), hosts.get("value")
-    if kind is None or value is None:
-        raise ServiceError(
-            "InvalidMinimumHealthyHostValueException", "minimumHealthyHosts needs a type and a value on Server"
-        )
-    if value < 0 or (kind == "FLEET_PERCENT" and value > 99):
-        raise ServiceError(
-            "InvalidMinimumHealthyHostValueException",
-            f"{value} is out of range (HOST_COUNT: from 0; FLEET_PERCENT: 0 to 99)",
-        )
-    return kind, value
+def _check_service(region: Region, settings: Json, group: Group | None) -> None:
+    """An ECS service may be in one group only."""
+    services = settings.get("ecsServices") or []
+    for application in region.applications.values() if services else ():
+        for other in application.groups.values():
+            if other is not group and other.settings.get("ecsServices") == services:
+                raise ServiceError(
+                    "ECSServiceMappingLimitExceededException", f"{services[0]} is in the group {other.target} already"
+                )
 
 
 HANDLERS: Mapping[str, Handler] = {
@@ -244,8 +133,4 @@ HANDLERS: Mapping[str, Handler] = {
     "BatchGetDeploymentGroups": batch_get_deployment_groups,
     "ListDeploymentGroups": list_deployment_groups,
     "DeleteDeploymentGroup": delete_deployment_group,
-    "CreateDeploymentConfig": create_deployment_config,
-    "GetDeploymentConfig": get_deployment_config,
-    "ListDeploymentConfigs": list_deployment_configs,
-    "DeleteDeploymentConfig": delete_deployment_config,
 }

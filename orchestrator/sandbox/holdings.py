@@ -9,6 +9,7 @@ from orchestrator.sandbox.deployments import Group
 from orchestrator.sandbox.errors import Json
 from orchestrator.sandbox.plain import NOT_KEPT
 from orchestrator.sandbox.revisions import RevisionRecord, revision_key
+from orchestrator.sandbox.tags import tag_list
 
 
 @dataclass(slots=True)
@@ -41,3 +42,29 @@ class Application:
         if description is not None:
             record.description = description
         return record
+
+
+@dataclass(slots=True)
+class OnPremisesInstance:
+    name: str
+    arn: str
+    registered: float
+    user_arn: str | None = None
+    session_arn: str | None = None
+    deregistered: float | None = None
+    tags: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def status(self) -> str:
+        return "Registered" if self.deregistered is None else "Deregistered"
+
+    def info(self) -> Json:
+        return {
+            "instanceName": self.name,
+            "iamUserArn": self.user_arn,
+            "iamSessionArn": self.session_arn,
+            "instanceArn": self.arn,
+            "registerTime": self.registered,
+            "deregisterTime": self.deregistered,
+            "tags": tag_list(self.tags),
+        }

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from orchestrator.sandbox.errors import Json
+from orchestrator.sandbox.tags import matches
 
 
 @dataclass(slots=True)
@@ -47,6 +48,10 @@ class Inventory:
         self._fleet_size += found is instance and instance.is_of_fleet
         return found
 
+    def add_on_premises(self, name: str, tags: dict[str, str]) -> None:
+        """Or takes note of new tags of one that is there."""
+        self.add(Instance(id=name, name=name, is_on_premises=True)).tags = tags
+
     def remove(self, instance_id: str) -> None:
         gone = self._instances.pop(instance_id, None)
         self._fleet_size -= gone is not None and gone.is_of_fleet
@@ -82,22 +87,5 @@ def _is_chosen(instance: Instance, settings: Json) -> bool:
         filters, tag_set = settings.get("ec2TagFilters"), settings.get("ec2TagSet") or {}
         groups = tag_set.get("ec2TagSetList")
     if groups:
-        return all(_fits_any(instance.tags, group) for group in groups)
-    return bool(filters) and _fits_any(instance.tags, filters or ())
-
-
-def _fits_any(tags: Mapping[str, str], filters: Iterable[Mapping[str, Any]]) -> bool:
-    return any(_fits(tags, one) for one in filters)
-
-
-def _fits(tags: Mapping[str, str], one: Mapping[str, Any]) -> bool:
-    """One tag filter. Without a type: what it names has to fit."""
-    key, value = one.get("Key") or "", one.get("Value") or ""
-    kind = one.get("Type") or ("KEY_AND_VALUE" if key and value else "VALUE_ONLY" if value else "KEY_ONLY")
-    match kind:
-        case "KEY_ONLY":
-            return key in tags
-        case "VALUE_ONLY":
-            return value in tags.values()
-        case _:
-            return tags.get(key) == value
+        return all(matches(instance.tags, group) for group in groups)
+    return bool(filters) and matches(instance.tags, filters or ())

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from orchestrator.sandbox.context import Context, Handler, Rendered, check_batch, page
 from orchestrator.sandbox.deployments import Deployment, Group
 from orchestrator.sandbox.errors import Json, ServiceError
-from orchestrator.sandbox.groups import check_alarms, check_rollback
+from orchestrator.sandbox.group_settings import check_alarms, check_rollback
 from orchestrator.sandbox.lifecycle import Track
 from orchestrator.sandbox.revisions import normal_location
 from orchestrator.sandbox.targets import deployment_target
@@ -164,7 +164,7 @@ def _render(context: Context, deployment: Deployment) -> str:
     if context.injector.shows_unknown_status():
         info = {**deployment.info(), "status": UNKNOWN_STATUS}
         return json.dumps(context.deployment_info(info))
-    state = (deployment.version, deployment.group.name)
+    state = (deployment.version, deployment.group.target)
     cached = deployment.cached
     if cached is None or cached[0] != state:
         text = json.dumps(context.deployment_info(deployment.info()))

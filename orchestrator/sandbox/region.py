@@ -15,7 +15,7 @@ from orchestrator.sandbox.course import Course
 from orchestrator.sandbox.deployments import Deployment, Group, Kind, new_deployment_id
 from orchestrator.sandbox.engine import Engine
 from orchestrator.sandbox.errors import Json, ServiceError
-from orchestrator.sandbox.holdings import Application
+from orchestrator.sandbox.holdings import Application, OnPremisesInstance
 from orchestrator.sandbox.home import Ledger
 from orchestrator.sandbox.inventory import Instance, Inventory
 from orchestrator.sandbox.lifecycle import Diagnostics
@@ -49,6 +49,7 @@ class Region:
         self.options = options
         self.shelf = Shelf(ledger or Ledger(), account, name)
         self.applications: dict[str, Application] = {}
+        self.onpremises: dict[str, OnPremisesInstance] = {}
         self.configs = built_in(created)
         self.inventory = Inventory()
         self.deployments: dict[str, Deployment] = {}

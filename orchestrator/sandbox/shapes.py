@@ -17,38 +17,55 @@ Checker = Callable[[Any, str], None]
 Serializer = Callable[[Any], Any]
 
 _NAME = re.compile(r"[A-Za-z0-9._+=,@-]{1,100}")
+_INSTANCE = re.compile(r"(?!i-)[A-Za-z0-9._+=,@-]{1,100}")
 _DEPLOYMENT_ID = re.compile(r"d-[A-Z0-9]{9}")
 _DESCRIPTION_LIMIT = 256
 
 _NAME_SHAPES = ("ApplicationName", "DeploymentGroupName", "DeploymentConfigName")
 
-_ENUM_CODES = {
-    "ApplicationRevisionSortBy": "InvalidSortByException",
-    "AutoRollbackEvent": "InvalidAutoRollbackConfigException",
-    "BundleType": "InvalidRevisionException",
-    "ComputePlatform": "InvalidComputePlatformException",
-    "DeploymentOption": "InvalidDeploymentStyleException",
-    "DeploymentStatus": "InvalidDeploymentStatusException",
-    "DeploymentType": "InvalidDeploymentStyleException",
-    "DeploymentWaitType": "InvalidDeploymentWaitTypeException",
-    "EC2TagFilterType": "InvalidEC2TagException",
-    "FileExistsBehavior": "InvalidFileExistsBehaviorException",
-    "ListStateFilterAction": "InvalidDeployedStateFilterException",
-    "MinimumHealthyHostsType": "InvalidMinimumHealthyHostValueException",
-    "RevisionLocationType": "InvalidRevisionException",
-    "SortOrder": "InvalidSortOrderException",
-    "TagFilterType": "InvalidTagException",
-    "TargetFilterName": "InvalidTargetFilterNameException",
-    "TriggerEventType": "InvalidTriggerConfigException",
+_ENUM_CODES: Mapping[str, tuple[str, ...]] = {
+    "ApplicationRevisionSortBy": ("InvalidSortByException",),
+    "AutoRollbackEvent": ("InvalidAutoRollbackConfigException",),
+    "BundleType": ("InvalidRevisionException",),
+    "ComputePlatform": ("InvalidComputePlatformException",),
+    "DeploymentOption": ("InvalidDeploymentStyleException",),
+    "DeploymentReadyAction": ("InvalidBlueGreenDeploymentConfigurationException",),
+    "DeploymentStatus": ("InvalidDeploymentStatusException",),
+    "DeploymentType": ("InvalidDeploymentStyleException",),
+    "DeploymentWaitType": ("InvalidDeploymentWaitTypeException",),
+    "EC2TagFilterType": ("InvalidEC2TagException",),
+    "FileExistsBehavior": ("InvalidFileExistsBehaviorException",),
+    "GreenFleetProvisioningAction": ("InvalidBlueGreenDeploymentConfigurationException",),
+    "InstanceAction": ("InvalidBlueGreenDeploymentConfigurationException",),
+    "InstanceStatus": ("InvalidInstanceStatusException",),
+    "InstanceType": ("InvalidInstanceTypeException",),
+    "LifecycleEventStatus": ("InvalidLifecycleEventHookExecutionStatusException",),
+    "ListStateFilterAction": ("InvalidDeployedStateFilterException",),
+    "MinimumHealthyHostsPerZoneType": ("InvalidZonalDeploymentConfigurationException",),
+    "MinimumHealthyHostsType": ("InvalidMinimumHealthyHostValueException",),
+    "OutdatedInstancesStrategy": ("InvalidInputException",),
+    "RegistrationStatus": ("InvalidRegistrationStatusException",),
+    "RevisionLocationType": ("InvalidRevisionException",),
+    "SortOrder": ("InvalidSortOrderException",),
+    "TagFilterType": ("InvalidTagException", "InvalidTagFilterException"),
+    "TargetFilterName": ("InvalidTargetFilterNameException",),
+    "TrafficRoutingType": ("InvalidTrafficRoutingConfigurationException",),
+    "TriggerEventType": ("InvalidTriggerConfigException",),
 }
+"""The first of them that the operation knows is its error."""
 
 _REQUIRED_CODES = {
     "currentDeploymentGroupName": "DeploymentGroupNameRequiredException",
     "deploymentGroupNames": "DeploymentGroupNameRequiredException",
     "applicationNames": "ApplicationNameRequiredException",
     "deploymentIds": "DeploymentIdRequiredException",
+    "instanceIds": "InstanceIdRequiredException",
+    "instanceNames": "InstanceNameRequiredException",
     "revisions": "RevisionRequiredException",
     "serviceRoleArn": "RoleRequiredException",
+    "tags": "TagRequiredException",
+    "Tags": "TagRequiredException",
+    "TagKeys": "TagRequiredException",
     "targetId": "DeploymentTargetIdRequiredException",
     "targetIds": "DeploymentTargetIdRequiredException",
 }
@@ -69,11 +86,13 @@ class Operation:
             raise ServiceError("SerializationException", "the body isn't a JSON object")
         if self._check is not None:
             self._check(parameters, "")
-        return {name: value for name, value in parameters.items() if value is not None}
+        found: Json = _without_nulls(parameters)
+        return found
 
-    def _error(self, code: str, message: str) -> ServiceError:
+    def _error(self, codes: str | tuple[str, ...], message: str) -> ServiceError:
         """The error as the operation models it, or the one that stands for all the rest."""
-        return ServiceError(code if code in self._errors else "ValidationException", message)
+        wanted = (codes,) if isinstance(codes, str) else codes
+        return ServiceError(next((code for code in wanted if code in self._errors), "ValidationException"), message)
 
     def _checker(self, shape: Any) -> Checker:
         makers: dict[str, Callable[[Any], Checker]] = {
@@ -97,7 +116,7 @@ class Operation:
             if not isinstance(value, dict):
                 raise _wrong_type(path, "an object", value)
             for name in required:
-                if value.get(name) is None:
+                if value.get(name) in (None, []):
                     code = _REQUIRED_CODES.get(name, f"{name[0].upper()}{name[1:]}RequiredException")
                     raise self._error(code, f"{path}{name} is required")
             for name, member in value.items():
@@ -144,6 +163,10 @@ class Operation:
             return self._enum(shape)
         if shape.name in _NAME_SHAPES:
             return self._pattern(_NAME, f"Invalid{shape.name}Exception", "1–100 of letters, digits and . _ + = , @ -")
+        if shape.name == "InstanceName":
+            return self._pattern(
+                _INSTANCE, "InvalidInstanceNameException", "1–100 of letters, digits and . _ + = , @ -, not from i- on"
+            )
         if shape.name == "DeploymentId":
             return self._pattern(_DEPLOYMENT_ID, "InvalidDeploymentIdException", "d- and nine of A–Z and 0–9")
         if shape.name == "Description":
@@ -152,7 +175,7 @@ class Operation:
 
     def _enum(self, shape: Any) -> Checker:
         choices = frozenset(shape.enum)
-        code = _ENUM_CODES.get(shape.name, "ValidationException")
+        code = _ENUM_CODES.get(shape.name, ())
 
         def check(value: Any, path: str) -> None:
             if not isinstance(value, str):
@@ -180,6 +203,13 @@ class Operation:
             raise self._error(
                 "DescriptionTooLongException", f"{path} has {len(value)} characters, {_DESCRIPTION_LIMIT} are allowed"
             )
+
+
+def _without_nulls(value: Any) -> Any:
+    """A member that is null is as good as none."""
+    if isinstance(value, dict):
+        return {name: _without_nulls(member) for name, member in value.items() if member is not None}
+    return [_without_nulls(item) for item in value] if isinstance(value, list) else value
 
 
 def _typed(description: str, *types: type) -> Checker:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from orchestrator.sandbox.configs import Config
 from orchestrator.sandbox.deployments import Deployment, Group
 from orchestrator.sandbox.errors import Json
-from orchestrator.sandbox.holdings import Application
+from orchestrator.sandbox.holdings import Application, OnPremisesInstance
 from orchestrator.sandbox.home import Ledger
 from orchestrator.sandbox.inventory import Instance
 from orchestrator.sandbox.plain import from_plain, to_plain
@@ -47,6 +47,12 @@ class Shelf:
 
     def drop_config(self, name: str) -> None:
         self._forget("config", (name,))
+
+    def keep_onpremises(self, instance: OnPremisesInstance) -> None:
+        self._note("onpremises", (instance.name,), lambda: to_plain(instance))
+
+    def drop_onpremises(self, name: str) -> None:
+        self._forget("onpremises", (name,))
 
     def keep_group(self, group: Group) -> None:
         self._note("group", (group.id,), group.to_data)
@@ -87,6 +93,10 @@ def restore(ledger: Ledger, region_of: RegionOf, now: float) -> None:
         region.applications[application].revisions[key] = from_plain(RevisionRecord, data)
     for region, (name,), data in _each(ledger, "config", region_of):
         region.configs[name] = from_plain(Config, data)
+    for region, (name,), data in _each(ledger, "onpremises", region_of):
+        instance = region.onpremises[name] = from_plain(OnPremisesInstance, data)
+        if instance.deregistered is None:
+            region.inventory.add_on_premises(name, instance.tags)
     _restore_groups(ledger, region_of, now)
 
 

@@ -166,10 +166,31 @@ async def test_every_operation_answers_in_its_shape(raw: Raw) -> None:
         revisions=[GITHUB, {**GITHUB, "gitHubLocation": {"repository": "a/b", "commitId": "c"}}],
     )
     await raw("ListApplicationRevisions", **app, sortBy="lastUsedTime", sortOrder="descending", deployed="include")
-    await raw("DeleteDeploymentGroup", applicationName="new", deploymentGroupName="g")
-    await raw("DeleteApplication", applicationName="new")
-    # ContinueDeployment has nothing to continue in place: it only ever refuses.
-    assert raw.seen == set(HANDLERS) - {"ContinueDeployment"}
+    await raw("UpdateApplication", applicationName="new", newApplicationName="newer")
+    await raw("DeleteDeploymentGroup", applicationName="newer", deploymentGroupName="g")
+    await raw("DeleteApplication", applicationName="newer")
+    await tags_and_instances(raw)
+    await raw("ListGitHubAccountTokenNames")
+    await raw("DeleteResourcesByExternalId", externalId="x")
+    # These only ever refuse: nothing in place waits, and there are no tokens.
+    assert raw.seen == set(HANDLERS) - {"ContinueDeployment", "DeleteGitHubAccountToken"}
+
+
+async def tags_and_instances(raw: Raw) -> None:
+    arn = f"arn:aws:codedeploy:{REGION}:000000000000:deploymentgroup:app/g"
+    await raw("TagResource", ResourceArn=arn, Tags=[{"Key": "a", "Value": "b"}, {"Key": "c"}])
+    assert (await raw("ListTagsForResource", ResourceArn=arn))["NextToken"]
+    await raw("UntagResource", ResourceArn=arn, TagKeys=["a"])
+    user = "arn:aws:iam::000000000000:user/web"
+    await raw("RegisterOnPremisesInstance", instanceName="web", iamUserArn=user)
+    tags = [{"Key": "Name", "Value": "web"}]
+    await raw("AddTagsToOnPremisesInstances", instanceNames=["web"], tags=tags)
+    filters = [{"Key": "Name", "Value": "web", "Type": "KEY_AND_VALUE"}]
+    assert (await raw("ListOnPremisesInstances", tagFilters=filters))["instanceNames"] == ["web"]
+    await raw("RemoveTagsFromOnPremisesInstances", instanceNames=["web"], tags=tags)
+    await raw("DeregisterOnPremisesInstance", instanceName="web")
+    await raw("GetOnPremisesInstance", instanceName="web")
+    await raw("BatchGetOnPremisesInstances", instanceNames=["web", "missing"])
 
 
 async def deployments(raw: Raw, group: dict[str, Any]) -> None:
@@ -186,6 +207,9 @@ async def deployments(raw: Raw, group: dict[str, Any]) -> None:
     target = (await raw("ListDeploymentTargets", deploymentId=failed))["targetIds"][0]
     await raw("GetDeploymentTarget", deploymentId=failed, targetId=target)
     await raw("BatchGetDeploymentTargets", deploymentId=failed, targetIds=[target])
+    instance = (await raw("ListDeploymentInstances", deploymentId=failed))["instancesList"][0]
+    await raw("GetDeploymentInstance", deploymentId=failed, instanceId=instance)
+    await raw("BatchGetDeploymentInstances", deploymentId=failed, instanceIds=[instance, "i-0missing"])
     slow = (await raw("CreateDeployment", applicationName="app", deploymentGroupName="slow", revision=GITHUB))[
         "deploymentId"
     ]

@@ -11,6 +11,7 @@ import pages
 from orchestrator.cli.sandbox import sandbox
 from orchestrator.sandbox import s3, sts
 from orchestrator.sandbox.codedeploy import HANDLERS
+from orchestrator.sandbox.shapes import ServiceModel
 
 TEXT = pages.page("sandbox")
 
@@ -22,6 +23,13 @@ def listed(service: str) -> list[str]:
 
 def test_codedeploy() -> None:
     assert sorted(listed("CodeDeploy")) == sorted(HANDLERS)
+
+
+def test_what_codedeploy_leaves_out() -> None:
+    """Every operation of the service model is either there or told to be missing."""
+    left_out = {code for row in pages.rows(pages.section(TEXT, "Left out")) for code in pages.codes(row[0])}
+    assert not left_out & set(HANDLERS)
+    assert left_out | set(HANDLERS) == ServiceModel().names
 
 
 def test_s3() -> None:

@@ -455,7 +455,11 @@ async def test_load_balanced_groups_run_the_traffic_events_too() -> None:
     with service(time_scale=0) as aws:
         style = {"deploymentType": "IN_PLACE", "deploymentOption": "WITH_TRAFFIC_CONTROL"}
         await aws.call(
-            "UpdateDeploymentGroup", applicationName="app", currentDeploymentGroupName="g", deploymentStyle=style
+            "UpdateDeploymentGroup",
+            applicationName="app",
+            currentDeploymentGroupName="g",
+            deploymentStyle=style,
+            loadBalancerInfo={"targetGroupInfoList": [{"name": "web"}]},
         )
         deployment_id = await aws.deploy()
         target = (await aws.call("ListDeploymentTargets", deploymentId=deployment_id))["targetIds"][0]
