@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Literal
 
 from orchestrator.sandbox.deployments import Deployment
+from orchestrator.sandbox.home import Ledger
 
 State = Literal["on", "off", "unreadable"]
 
@@ -13,10 +14,15 @@ State = Literal["on", "off", "unreadable"]
 class Alarms:
     """Those of all accounts and regions, by name. One that nobody has set is off."""
 
-    def __init__(self, on: Iterable[str] = ()) -> None:
+    def __init__(self, on: Iterable[str] = (), ledger: Ledger | None = None) -> None:
+        """`on`: those that are from the start, unless the ledger knows better."""
+        self._ledger = ledger or Ledger()
         self._states: dict[str, State] = dict.fromkeys(on, "on")
+        for name, data in self._ledger.records("alarm"):
+            self.set(name, data["state"])
 
     def set(self, name: str, state: State) -> None:
+        self._ledger.note("alarm", name, lambda: {"state": state})
         if state == "off":
             self._states.pop(name, None)
         else:

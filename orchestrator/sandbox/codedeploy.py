@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from orchestrator.sandbox import (
     applications,
@@ -15,7 +15,9 @@ from orchestrator.sandbox import (
     onpremises,
     operations,
     tag_operations,
+    waits,
 )
+from orchestrator.sandbox.alarms import Alarms
 from orchestrator.sandbox.bundles import BundleChecker
 from orchestrator.sandbox.configs import Config
 from orchestrator.sandbox.context import Context, Handler, Rendered
@@ -38,6 +40,7 @@ HANDLERS: Mapping[str, Handler] = {
     **deployment_instances.HANDLERS,
     **onpremises.HANDLERS,
     **tag_operations.HANDLERS,
+    **waits.HANDLERS,
     **leftovers.HANDLERS,
 }
 
@@ -54,14 +57,22 @@ class CodeDeploy:
         started: float,
         *,
         ledger: Ledger | None = None,
+        has_agents: bool = False,
     ) -> None:
-        """`fleet`: what is to be there; what the ledger has already stays as it is."""
+        """`fleet`: what is to be there; what the ledger has already stays as it is.
+
+        `has_agents`: a `Conductor` takes up events and reports how they ended.
+        """
         self._options = options
         self._injector = injector
         self._bundles = bundles
         self._started = started
         self._model = ServiceModel()
         self._ledger = ledger or Ledger()
+        self._has_agents = has_agents
+        self.alarms = Alarms(options.alarms, self._ledger)
+        self.changed: Callable[[], None] = lambda: None
+        """Called after whatever may have changed what is due next."""
         self.regions: dict[tuple[str, str], Region] = {}
         restore(self._ledger, self.region, started)
         for config in fleet.configs:
@@ -79,7 +90,14 @@ class CodeDeploy:
         key = (account, name)
         if key not in self.regions:
             self.regions[key] = Region(
-                account, name, self._options, lambda: self._injector.faults, self._started, ledger=self._ledger
+                account,
+                name,
+                self._options,
+                lambda: self._injector.faults,
+                self._started,
+                ledger=self._ledger,
+                alarms=self.alarms,
+                has_agents=self._has_agents,
             )
         return self.regions[key]
 
@@ -104,6 +122,7 @@ class CodeDeploy:
         answer = handler(context, model.check(parameters))
         if inspect.isawaitable(answer):
             answer = await answer
+        self.changed()
         if isinstance(answer, Rendered):
             return answer.text.encode()
         return json.dumps(model.serialize(answer)).encode()

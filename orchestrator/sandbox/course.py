@@ -57,6 +57,7 @@ class Course:
 
     lost = _LOST
     restarted = _RESTARTED
+    hook_failed = _HOOK_FAILED
 
     def __init__(
         self, options: SandboxOptions, faults: Callable[[], Faults], inventory: Inventory, *, has_agents: bool = False
@@ -184,8 +185,7 @@ class Course:
         return self._timed(deployment, track, event, failure, factor)
 
     def _hook(self, deployment: Deployment, track: Track, function: Function, factor: float) -> Fate:
-        name = f"{deployment.id}/{track.at}"
-        hook = hashlib.blake2b(name.encode(), digest_size=18).hexdigest()
+        hook = self.hook_of(deployment, track.at)
         match function.reports:
             case "nothing":
                 return Fate(self.scaled_wait(HOUR), _UNREPORTED, hook=hook)
@@ -193,6 +193,10 @@ class Course:
                 return Fate(self.scaled(function.seconds * factor), _HOOK_FAILED, hook=hook)
             case "Succeeded":
                 return Fate(self.scaled(function.seconds * factor), hook=hook)
+
+    def hook_of(self, deployment: Deployment, at: int) -> str:
+        """The lifecycleEventHookExecutionId of an event's hook."""
+        return hashlib.blake2b(f"{deployment.id}/{at}".encode(), digest_size=18).hexdigest()
 
     def _roll(self, deployment: Deployment, track: Track, between: tuple[float, float]) -> float:
         """The same for the same seed, group, number of deployment, instance and event."""

@@ -17,9 +17,10 @@ from orchestrator.sandbox.alarms import Alarms, alarm_message
 from orchestrator.sandbox.casting import Casting, Refusal
 from orchestrator.sandbox.course import Course
 from orchestrator.sandbox.deployments import Deployment, Kind
-from orchestrator.sandbox.lifecycle import EVENTS, NEVER, SUCCESS, Diagnostics, Track, broken
+from orchestrator.sandbox.lifecycle import ECS_EVENTS, EVENTS, NEVER, SUCCESS, Diagnostics, Track, broken
 from orchestrator.sandbox.rollout import ImpossibleHealthError
 
+HookError = Literal["unknown", "over"]
 Stage = Literal["provision", "deploy", "install", "ready", "reroute", "block", "terminate"]
 
 STAGES: Mapping[Kind, tuple[Stage, ...]] = {
@@ -65,8 +66,12 @@ class Engine:
         self._course = course
         self._casting = casting
         self._alarms = alarms
-        self.jobs: list[Job] = []
-        """What an executor has to take up."""
+        self._jobs: list[Job] = []
+
+    def take_jobs(self) -> list[Job]:
+        """The events that an executor has to take up since this was last asked."""
+        jobs, self._jobs = self._jobs, []
+        return jobs
 
     # --- from outside
 
@@ -126,6 +131,16 @@ class Engine:
             track.is_external = False
             track.outcome = outcome
             self._end_at(deployment, number, max(now, track.earliest))
+
+    def report_hook(self, deployment: Deployment, hook: str, now: float, *, is_success: bool) -> HookError | None:
+        """What a function says that is the hook of an event."""
+        for number, track in enumerate(deployment.tracks):
+            if hook and track.hook == hook and track.status == "InProgress" and deployment.stopping is None:
+                track.outcome = None if is_success else self._course.hook_failed
+                self._end_at(deployment, number, now)
+                return None
+        is_known = any(self._course.hook_of(deployment, at) == hook for at in range(len(ECS_EVENTS)))
+        return "over" if is_known else "unknown"
 
     def resume(self, deployment: Deployment, now: float) -> None:
         """One that was put away: what ran outside begins again, as nobody knows how far it got."""
@@ -289,7 +304,7 @@ class Engine:
             step.status, step.start = "InProgress", at
         if fate.is_external:
             track.due = NEVER
-            self.jobs.append(Job(deployment=deployment, number=number, at=track.at))
+            self._jobs.append(Job(deployment=deployment, number=number, at=track.at))
         else:
             self._end_at(deployment, number, at + fate.seconds)
 

@@ -33,6 +33,7 @@ def add_group(
         platform=application.platform,
         is_tagged=is_tagged,
     )
+    region.adopt(group)
     region.shelf.keep_group(group)
     return group
 

@@ -127,7 +127,7 @@ class Front:
             body = await _read(exchange.request)
             now = self._clock()
             scope = self._authenticate(exchange, now, payload=hashlib.sha256(body).hexdigest())
-            self._injector.check_rate((scope.identity.account, scope.region), now)
+            self._injector.check_rate((scope.identity.account, scope.region), exchange.operation, now)
             answer = await self._codedeploy.call(exchange.operation, body, scope, now)
             self._ledger.flush()
             outcome, status = "ok", 200

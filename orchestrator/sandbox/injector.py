@@ -38,7 +38,7 @@ class Injector:
     def __init__(self, faults: Faults, *, seed: int, started: float) -> None:
         self._random = Random(seed)  # noqa: S311 - repeatable dice, no secret
         self._started = started
-        self._buckets: dict[tuple[str, str], TokenBucket] = {}
+        self._buckets: dict[tuple[str, str, str], TokenBucket] = {}
         self._happened = 0
         self.faults = faults
 
@@ -74,9 +74,13 @@ class Injector:
         faults = self.faults
         return faults.expired and service in faults.services and now - self._started < faults.expired_until
 
-    def check_rate(self, place: tuple[str, str], now: float) -> None:
-        """Raises ThrottlingException when the account and region have used up their rate."""
-        rate = self.faults.throttle
+    def check_rate(self, place: tuple[str, str], operation: str, now: float) -> None:
+        """Raises ThrottlingException when account and region have used up their rate, of all calls or of this one."""
+        faults = self.faults
+        self._take((*place, ""), faults.throttle, now)
+        self._take((*place, operation), faults.throttled.get(operation), now)
+
+    def _take(self, place: tuple[str, str, str], rate: float | None, now: float) -> None:
         if rate is None:
             return
         bucket = self._buckets.get(place)

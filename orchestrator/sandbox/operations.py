@@ -103,25 +103,6 @@ def stop_deployment(context: Context, parameters: Json) -> Json:
     return {"status": "Pending", "statusMessage": "Commands that are running are given the time to end"}
 
 
-def continue_deployment(context: Context, parameters: Json) -> Json:
-    if "deploymentId" not in parameters:
-        raise ServiceError("DeploymentIdRequiredException", "deploymentId is required")
-    deployment = context.region.deployment(parameters["deploymentId"], context.now)
-    if not deployment.can_wait:
-        raise ServiceError(
-            "UnsupportedActionForDeploymentTypeException",
-            f"{deployment.id} isn't a blue/green deployment: it waits for nothing",
-        )
-    _check_running(deployment)
-    kind = parameters.get("deploymentWaitType", "READY_WAIT")
-    if not context.region.engine.is_waiting(deployment, "ready" if kind == "READY_WAIT" else "terminate"):
-        raise ServiceError(
-            "DeploymentIsNotInReadyStateException", f"The deployment {deployment.id} doesn't wait for {kind}"
-        )
-    context.region.go_on(deployment, context.now)
-    return {}
-
-
 def list_deployment_targets(context: Context, parameters: Json) -> Json:
     if "deploymentId" not in parameters:
         raise ServiceError("DeploymentIdRequiredException", "deploymentId is required")
@@ -243,7 +224,6 @@ HANDLERS: Mapping[str, Handler] = {
     "BatchGetDeployments": batch_get_deployments,
     "ListDeployments": list_deployments,
     "StopDeployment": stop_deployment,
-    "ContinueDeployment": continue_deployment,
     "ListDeploymentTargets": list_deployment_targets,
     "GetDeploymentTarget": get_deployment_target,
     "BatchGetDeploymentTargets": batch_get_deployment_targets,

@@ -13,7 +13,7 @@ from orchestrator.sandbox.casting import Casting, way_back
 from orchestrator.sandbox.configs import Config, built_in, default_config
 from orchestrator.sandbox.course import Course
 from orchestrator.sandbox.deployments import Deployment, Group, Kind, new_deployment_id
-from orchestrator.sandbox.engine import Engine
+from orchestrator.sandbox.engine import Engine, HookError
 from orchestrator.sandbox.errors import Json, ServiceError
 from orchestrator.sandbox.holdings import Application, OnPremisesInstance
 from orchestrator.sandbox.home import Ledger
@@ -94,6 +94,11 @@ class Region:
         self.settle(deployment.group, now)
         return deployment
 
+    def adopt(self, group: Group) -> None:
+        """Its instances are there from now on."""
+        for name in group.instances:
+            self.inventory.get(name)
+
     # --- the course of deployments
 
     def start(
@@ -167,6 +172,12 @@ class Region:
         self.settle(deployment.group, now)
         self.engine.report(deployment, number, at, outcome, now)
         self._changed(deployment, now)
+
+    def report_hook(self, deployment: Deployment, hook: str, now: float, *, is_success: bool) -> HookError | None:
+        """What a function says that is the hook of an event."""
+        error = self.engine.report_hook(deployment, hook, now, is_success=is_success)
+        self._changed(deployment, now)
+        return error
 
     def look_at_alarms(self, now: float) -> None:
         """Stops what an alarm stands against that has been set just now."""

@@ -16,6 +16,7 @@ from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from orchestrator.sandbox.controls import Controls
 from orchestrator.sandbox.fleet import DEFAULT_ACCOUNT, FleetSpec
 from orchestrator.sandbox.identity import Keyring
 from orchestrator.sandbox.injector import Injector
@@ -23,10 +24,16 @@ from orchestrator.sandbox.inspection import Calls, DeploymentView, peak_running,
 from orchestrator.sandbox.options import Faults, SandboxOptions
 
 if TYPE_CHECKING:
+    import asyncio
+
     from aiohttp import web
 
     from orchestrator.sandbox.codedeploy import CodeDeploy
-    from orchestrator.sandbox.home import Ledger
+    from orchestrator.sandbox.home import Home, Ledger
+    from orchestrator.sandbox.ports import Agents
+    from orchestrator.sandbox.storage import Storage
+
+    AgentsMaker = Callable[[Storage, Home], Agents]
 
 Clock = Callable[[], float]
 """Epoch seconds that never go back."""
@@ -51,6 +58,7 @@ class Endpoint:
     url: str
     region: str
     calls: Calls
+    controls: Controls
     _keyring: Keyring
     _codedeploy: CodeDeploy
     _injector: Injector
@@ -111,8 +119,15 @@ class Sandbox:
     """A sandbox to be; it takes no port and imports nothing heavy before `serve`."""
 
     def __init__(
-        self, fleet: FleetSpec | None = None, options: SandboxOptions | None = None, *, clock: Clock | None = None
+        self,
+        fleet: FleetSpec | None = None,
+        options: SandboxOptions | None = None,
+        *,
+        clock: Clock | None = None,
+        agents: AgentsMaker | None = None,
     ) -> None:
+        """`agents`: makes what carries events out for real; without them a clock decides how events go."""
+        self._make_agents = agents
         self._fleet = fleet or FleetSpec()
         self._options = options or SandboxOptions()
         self._clock = clock or wall_clock()
@@ -127,6 +142,7 @@ class Sandbox:
 
         from orchestrator.sandbox.bundles import BundleChecker  # noqa: PLC0415 - see above
         from orchestrator.sandbox.codedeploy import CodeDeploy  # noqa: PLC0415 - see above
+        from orchestrator.sandbox.conductor import Conductor  # noqa: PLC0415 - see above
         from orchestrator.sandbox.home import open_home  # noqa: PLC0415 - see above
         from orchestrator.sandbox.http import Front  # noqa: PLC0415 - see above
         from orchestrator.sandbox.storage import Bucket, Storage  # noqa: PLC0415 - see above
@@ -143,7 +159,16 @@ class Sandbox:
                         Bucket(name=spec.name, region=spec.region, created=started, versioning=versioning)
                     )
             injector = Injector(options.faults, seed=options.seed, started=started)
-            codedeploy = CodeDeploy(self._fleet, options, injector, BundleChecker(storage), started, ledger=home.ledger)
+            agents = self._make_agents(storage, home) if self._make_agents else None
+            codedeploy = CodeDeploy(
+                self._fleet,
+                options,
+                injector,
+                BundleChecker(storage),
+                started,
+                ledger=home.ledger,
+                has_agents=agents is not None,
+            )
             keyring, calls = Keyring(home.ledger), Calls()
             front = Front(
                 codedeploy=codedeploy,
@@ -158,7 +183,13 @@ class Sandbox:
             server = web.Server(front.handle, access_log=None, auto_decompress=False)
             runner = web.ServerRunner(server, shutdown_timeout=_SHUTDOWN)
             await runner.setup()
-            keeping = asyncio.create_task(_keep(home.ledger)) if home.is_lasting else None
+            tasks = [asyncio.create_task(_keep(home.ledger))] if home.is_lasting else []
+            if agents is not None:
+                conductor = Conductor(codedeploy.regions.values, agents, self._clock)
+                codedeploy.changed = conductor.wake
+                tasks.append(asyncio.create_task(conductor.run()))
+            for task in tasks:
+                task.add_done_callback(_surface)
             try:
                 home.ledger.flush()
                 port = await _listen(runner, options)
@@ -166,14 +197,17 @@ class Sandbox:
                     url=f"http://{_in_url(options.host)}:{port}",
                     region=self._region(),
                     calls=calls,
+                    controls=Controls(codedeploy, self._clock, agents),
                     _keyring=keyring,
                     _codedeploy=codedeploy,
                     _injector=injector,
                     _clock=self._clock,
                 )
             finally:
-                if keeping is not None:
-                    keeping.cancel()
+                for task in tasks:
+                    task.remove_done_callback(_surface)
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
                 await runner.cleanup()
 
     def _region(self) -> str:
@@ -195,6 +229,12 @@ async def _keep(ledger: Ledger) -> None:
         await asyncio.sleep(_FLUSHES)
         with suppress(OSError):  # the next answer says so
             ledger.flush()
+
+
+def _surface(task: asyncio.Task[None]) -> None:
+    """One that ends by itself has failed: the event loop says how, rather than nobody."""
+    if not task.cancelled():
+        task.result()
 
 
 def _in_url(host: str) -> str:

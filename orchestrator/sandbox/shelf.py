@@ -108,6 +108,7 @@ def _restore_groups(ledger: Ledger, region_of: RegionOf, now: float) -> None:
         groups[group_id] = (group, data)
         if not data.get("is_gone"):
             region.applications[group.application].groups[group.name] = group
+            region.adopt(group)
     for region, (deployment_id,), data in _each(ledger, "deployment", region_of):
         group, _ = groups[data["group"]]
         deployment = Deployment.from_data(data, group)

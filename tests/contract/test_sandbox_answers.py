@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,8 +21,9 @@ from botocore.model import ServiceModel
 from signed import Caller, root_keys
 
 from orchestrator.sandbox.codedeploy import HANDLERS
+from orchestrator.sandbox.controls import Controls
 from orchestrator.sandbox.fleet import BucketSpec, FleetSpec, GroupSpec
-from orchestrator.sandbox.options import Failure, Faults, SandboxOptions
+from orchestrator.sandbox.options import Failure, Faults, Function, SandboxOptions, Speeds
 from orchestrator.sandbox.server import Sandbox
 
 pytestmark = pytest.mark.anyio
@@ -37,6 +38,23 @@ FLEET = FleetSpec(
 )
 GITHUB = {"revisionType": "GitHub", "gitHubLocation": {"repository": "acme/shop", "commitId": "good"}}
 BAD = {"revisionType": "GitHub", "gitHubLocation": {"repository": "acme/shop", "commitId": "bad"}}
+APPSPEC_ECS = {
+    "revisionType": "AppSpecContent",
+    "appSpecContent": {
+        "content": """
+            {"version": 0.0, "Resources": [{"TargetService": {"Type": "AWS::ECS::Service", "Properties": {
+                "TaskDefinition": "cart:7", "LoadBalancerInfo": {"ContainerName": "cart", "ContainerPort": 80}}}}]}"""
+    },
+}
+APPSPEC_LAMBDA = {
+    "revisionType": "AppSpecContent",
+    "appSpecContent": {
+        "content": """
+            {"version": 0.0, "Hooks": [{"BeforeAllowTraffic": "check"}], "Resources": [
+                {"mailer": {"Type": "AWS::Lambda::Function", "Properties": {
+                    "Name": "mailer", "Alias": "live", "CurrentVersion": 1, "TargetVersion": 2}}}]}"""
+    },
+}
 MODEL = ServiceModel(Loader().load_service_model("codedeploy", "service-2"), "codedeploy")
 
 
@@ -76,6 +94,8 @@ def fits(shape: Any, value: Any) -> bool:
             return isinstance(value, str) and (not shape.enum or value in (*shape.enum, "MOST_CONCURRENCY"))
         case "integer" | "long":
             return isinstance(value, int) and not isinstance(value, bool)
+        case "double":
+            return isinstance(value, float)
         case "boolean":
             return isinstance(value, bool)
         case other:
@@ -95,6 +115,7 @@ class Raw:
     """Calls that are checked byte for byte."""
 
     caller: Caller
+    controls: Controls
     seen: set[str]
 
     async def __call__(self, operation: str, **parameters: Any) -> Any:
@@ -112,11 +133,18 @@ class Raw:
 @pytest.fixture
 async def raw(anyio_backend: str) -> AsyncIterator[Raw]:
     faults = Faults(failures=(Failure(target="app/g", revision="bad"),))
+    options = SandboxOptions(
+        time_scale=50,
+        page_size=1,
+        faults=faults,
+        speeds=Speeds(task_set=(5, 5)),
+        functions=(Function(name="check", reports="nothing"),),
+    )
     async with (
-        Sandbox(FLEET, SandboxOptions(time_scale=50, page_size=1, faults=faults)).serve() as endpoint,
+        Sandbox(FLEET, options).serve() as endpoint,
         aiohttp.ClientSession() as session,
     ):
-        yield Raw(Caller(session, endpoint.url, root_keys(endpoint), REGION), set())
+        yield Raw(Caller(session, endpoint.url, root_keys(endpoint), REGION), endpoint.controls, set())
 
 
 async def ended(raw: Raw, deployment_id: str) -> Any:
@@ -172,8 +200,66 @@ async def test_every_operation_answers_in_its_shape(raw: Raw) -> None:
     await tags_and_instances(raw)
     await raw("ListGitHubAccountTokenNames")
     await raw("DeleteResourcesByExternalId", externalId="x")
-    # These only ever refuse: nothing in place waits, and there are no tokens.
-    assert raw.seen == set(HANDLERS) - {"ContinueDeployment", "DeleteGitHubAccountToken"}
+    await blue_green(raw)
+    await lambda_hook(raw)
+    # This only ever refuses: there are no tokens.
+    assert raw.seen == set(HANDLERS) - {"DeleteGitHubAccountToken"}
+
+
+async def until(raw: Raw, deployment_id: str, condition: Callable[[Any], bool]) -> None:
+    while not condition((await raw("GetDeployment", deploymentId=deployment_id))["deploymentInfo"]):
+        pass
+
+
+async def blue_green(raw: Raw) -> None:
+    """Onto an ECS service, where it waits twice."""
+    group = {"applicationName": "cart", "deploymentGroupName": "g"}
+    pair = {
+        "targetGroups": [{"name": "blue"}, {"name": "green"}],
+        "prodTrafficRoute": {"listenerArns": ["arn:aws:elasticloadbalancing:eu-west-1:000000000000:listener/a"]},
+    }
+    await raw("CreateApplication", applicationName="cart", computePlatform="ECS")
+    await raw(
+        "CreateDeploymentGroup",
+        **group,
+        serviceRoleArn="arn:aws:iam::000000000000:role/x",
+        ecsServices=[{"clusterName": "shop", "serviceName": "cart"}],
+        loadBalancerInfo={"targetGroupPairInfoList": [pair]},
+        deploymentStyle={"deploymentType": "BLUE_GREEN", "deploymentOption": "WITH_TRAFFIC_CONTROL"},
+        blueGreenDeploymentConfiguration={
+            "deploymentReadyOption": {"actionOnTimeout": "STOP_DEPLOYMENT", "waitTimeInMinutes": 60},
+            "terminateBlueInstancesOnDeploymentSuccess": {"action": "TERMINATE", "terminationWaitTimeInMinutes": 60},
+        },
+    )
+    deployment = {"deploymentId": (await raw("CreateDeployment", **group, revision=APPSPEC_ECS))["deploymentId"]}
+    await until(raw, deployment["deploymentId"], lambda info: info["status"] == "Ready")
+    await raw("ContinueDeployment", **deployment)
+    await until(raw, deployment["deploymentId"], lambda info: info["instanceTerminationWaitTimeStarted"])
+    await raw("GetDeploymentTarget", **deployment, targetId="shop:cart")
+    await raw("SkipWaitTimeForInstanceTermination", **deployment)
+    assert (await ended(raw, deployment["deploymentId"]))["status"] == "Succeeded"
+
+
+async def lambda_hook(raw: Raw) -> None:
+    group = {"applicationName": "mailer", "deploymentGroupName": "g"}
+    await raw("CreateApplication", applicationName="mailer", computePlatform="Lambda")
+    await raw(
+        "CreateDeploymentGroup",
+        **group,
+        serviceRoleArn="arn:aws:iam::000000000000:role/x",
+        deploymentStyle={"deploymentType": "BLUE_GREEN", "deploymentOption": "WITH_TRAFFIC_CONTROL"},
+    )
+    deployment_id = (await raw("CreateDeployment", **group, revision=APPSPEC_LAMBDA))["deploymentId"]
+    await until(raw, deployment_id, lambda _: bool(raw.controls.hooks()))
+    (hook,) = raw.controls.hooks()
+    await raw(
+        "PutLifecycleEventHookExecutionStatus",
+        deploymentId=deployment_id,
+        lifecycleEventHookExecutionId=hook.execution_id,
+        status="Succeeded",
+    )
+    assert (await ended(raw, deployment_id))["status"] == "Succeeded"
+    await raw("BatchGetDeploymentTargets", deploymentId=deployment_id, targetIds=["mailer"])
 
 
 async def tags_and_instances(raw: Raw) -> None:

@@ -54,7 +54,7 @@ def s3(key: str, kind: str) -> dict[str, Any]:
     ("operation", "parameters", "code"),
     [
         ("Nonsense", {}, "UnknownOperationException"),
-        ("SkipWaitTimeForInstanceTermination", {}, "UnsupportedOperationException"),
+        ("SkipWaitTimeForInstanceTermination", {}, "DeploymentIdRequiredException"),
         ("CreateApplication", {}, "ApplicationNameRequiredException"),
         ("CreateApplication", {"applicationName": ""}, "InvalidApplicationNameException"),
         ("CreateApplication", {"applicationName": "a" * 101}, "InvalidApplicationNameException"),

@@ -1,0 +1,125 @@
+"""What somebody does to a running sandbox from outside of AWS's API: alarms go off, instances stop and start."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+from orchestrator.sandbox.alarms import State
+from orchestrator.sandbox.inventory import Instance
+
+if TYPE_CHECKING:
+    from orchestrator.sandbox.codedeploy import CodeDeploy
+    from orchestrator.sandbox.ports import Agents
+    from orchestrator.sandbox.region import Region
+
+
+class UnknownInstanceError(LookupError):
+    """No instance is called so; the message names those that are called similarly."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InstanceView:
+    """An instance as it stands."""
+
+    id: str
+    name: str
+    account: str
+    region: str
+    zone: str
+    platform: str
+    tags: dict[str, str]
+    is_running: bool
+    groups: tuple[str, ...]
+    """`application/deployment_group` of those that it is in."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HookView:
+    """A Lambda function that a deployment waits for: PutLifecycleEventHookExecutionStatus answers for it."""
+
+    deployment_id: str
+    event: str
+    function: str
+    execution_id: str
+
+
+class Controls:
+    """Over all accounts and regions."""
+
+    def __init__(self, codedeploy: CodeDeploy, clock: Callable[[], float], agents: Agents | None = None) -> None:
+        self._codedeploy = codedeploy
+        self._clock = clock
+        self._agents = agents
+
+    def set_alarm(self, name: str, state: State) -> None:
+        """`on` stops every deployment whose alarm configuration names it; `unreadable` those that don't ignore that."""
+        now = self._clock()
+        for region in self._codedeploy.regions.values():
+            region.settle_all(now)
+        self._codedeploy.alarms.set(name, state)
+        for region in self._codedeploy.regions.values():
+            region.look_at_alarms(now)
+        self._codedeploy.changed()
+
+    def alarms(self) -> dict[str, State]:
+        """Those that aren't off."""
+        return self._codedeploy.alarms.states()
+
+    async def set_instance(self, name: str, *, is_running: bool) -> list[InstanceView]:
+        """By id, or by its name in the fleet file, which several may have. Raises `UnknownInstanceError`."""
+        found = [(region, one) for region, one in self._all() if one.is_called(name)]
+        if not found:
+            raise UnknownInstanceError(self._unknown(name))
+        for region, instance in found:
+            if instance.is_running != is_running:
+                region.switch(instance, self._clock(), is_running=is_running)
+                if self._agents is not None and not is_running:
+                    await self._agents.stop(instance.id)
+        self._codedeploy.changed()
+        return [_view(region, instance) for region, instance in found]
+
+    def instances(self) -> list[InstanceView]:
+        return [_view(region, instance) for region, instance in self._all()]
+
+    def hooks(self) -> list[HookView]:
+        """The functions that have been called and haven't reported."""
+        return [
+            HookView(
+                deployment_id=deployment.id,
+                event=(event := track.steps[track.at].name),
+                function=deployment.hooks[event],
+                execution_id=track.hook,
+            )
+            for region in self._codedeploy.regions.values()
+            for deployment in region.running(self._clock())
+            for track in deployment.tracks
+            if track.hook
+        ]
+
+    def _all(self) -> Iterator[tuple[Region, Instance]]:
+        for region in self._codedeploy.regions.values():
+            for instance in region.inventory:
+                yield region, instance
+
+    def _unknown(self, name: str) -> str:
+        names = {called for _, one in self._all() for called in (one.id, one.name) if called}
+        close = get_close_matches(name, sorted(names), n=1)
+        return f"there is no instance {name!r}" + (f" (did you mean {close[0]!r}?)" if close else "")
+
+
+def _view(region: Region, instance: Instance) -> InstanceView:
+    groups = [group for application in region.applications.values() for group in application.groups.values()]
+    return InstanceView(
+        id=instance.id,
+        name=instance.name,
+        account=region.account,
+        region=region.name,
+        zone=instance.zone,
+        platform=instance.platform,
+        tags=dict(instance.tags),
+        is_running=instance.is_running,
+        groups=tuple(group.target for group in groups if region.casting.has(group, instance)),
+    )
