@@ -96,6 +96,7 @@ class Command:
 
     def _environment(self) -> dict[str, str]:
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "COVERAGE_PROCESS_START") if name in os.environ}
+        kept["XDG_CACHE_HOME"] = f"{self.folder}-cache"
         return {**kept, "PYTHONUNBUFFERED": "1", "AWS_EC2_METADATA_DISABLED": "true", **self.environment}
 
 

@@ -16,6 +16,7 @@ import anyio.to_thread
 from orchestrator.aws import ObjectInfo, ObjectStore
 from orchestrator.bundle.digest import Digest
 from orchestrator.bundle.packing import materialise
+from orchestrator.bundle.remembered import HashCache
 from orchestrator.bundle.source import Bundle, digest, object_key
 from orchestrator.core.concurrent import map_limited
 from orchestrator.core.errors import RefusedError
@@ -41,14 +42,16 @@ class Opened:
 Stores = Mapping[Location, ObjectStore]
 
 
-async def digest_all(bundles: Mapping[BundleSource, Bundle]) -> dict[BundleSource, Opened]:
-    """Reads every file once, in worker threads."""
+async def digest_all(
+    bundles: Mapping[BundleSource, Bundle], cache: HashCache | None = None
+) -> dict[BundleSource, Opened]:
+    """Reads every file once, in worker threads; with a cache, only what isn't as it was."""
 
     async def one(item: tuple[BundleSource, Bundle]) -> Opened:
         return Opened(item[1], await anyio.to_thread.run_sync(work, item[1]))
 
     def work(bundle: Bundle) -> Digest:
-        return digest(bundle, check=anyio.from_thread.check_cancelled)
+        return digest(bundle, cache=cache, check=anyio.from_thread.check_cancelled)
 
     found = await map_limited(one, bundles.items(), limit=os.cpu_count() or 1)
     return dict(zip(bundles, found, strict=True))

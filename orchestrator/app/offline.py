@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.app.regions import default_region
 from orchestrator.app.sources import Sources, check_sources
+from orchestrator.bundle.source import Bundle
 from orchestrator.core.errors import Finding, InvalidInputError
 from orchestrator.core.model import Target
 from orchestrator.manifest import Release, environment_names, load, validate_all
@@ -23,6 +24,8 @@ class Checked:
     warnings: Sequence[Finding]
     unsupported: Sequence[Finding]
     """What this version reads and can't do yet."""
+    bundles: Sequence[Bundle]
+    """Each once, whatever environments and buckets it is for."""
 
 
 def validate_releases(
@@ -56,6 +59,7 @@ def validate_releases(
         releases=releases,
         warnings=list(dict.fromkeys(warnings)),
         unsupported=list(dict.fromkeys(unsupported)),
+        bundles=sources.opened(),
     )
 
 

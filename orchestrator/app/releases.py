@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from orchestrator.app.bundles import Opened, ReleaseArtifacts, digest_all
+from orchestrator.app.caches import hash_cache
 from orchestrator.app.planning import build_plan
 from orchestrator.app.regions import default_region
 from orchestrator.app.running import RunOptions, carry_out, open_recorder, start_event
@@ -140,7 +141,7 @@ async def open_plan(
         )
         if options.sandbox:
             await put_stand_ins(prepared.targets, services.stores)
-        opened = await digest_all(prepared.bundles)
+        opened = await digest_all(prepared.bundles, hash_cache(env))
         make = partial(
             build_plan,
             prepared.release,

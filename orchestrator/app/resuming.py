@@ -13,6 +13,7 @@ from typing import Any, TextIO
 
 from orchestrator import __version__
 from orchestrator.app.bundles import Opened, ReleaseArtifacts, digest_all
+from orchestrator.app.caches import hash_cache
 from orchestrator.app.looking import read_release
 from orchestrator.app.releases import ReleaseOptions, prepare
 from orchestrator.app.running import RunOptions, carry_out
@@ -74,7 +75,7 @@ async def resume(options: ResumeOptions, env: Mapping[str, str], *, stdout: Text
             return Resumed(state=state, was_over=True)
         started = started_of(journal.found.records, run)
         plan, bundles = _plan_again(started, state, options, env)
-        opened = await digest_all(bundles)
+        opened = await digest_all(bundles, hash_cache(env))
         if not options.accept_manifest and state.rollback is None:
             _check_digests(plan, state, opened)
         near = is_near(env)

@@ -31,6 +31,10 @@ class Sources:
             raise found
         return replace(found, source=source)
 
+    def opened(self) -> list[Bundle]:
+        """Those that could be, in the order in which they were asked for."""
+        return [found for found in self._opened.values() if isinstance(found, Bundle)]
+
 
 def check_sources(
     release: Release, targets: Sequence[Target], sources: Sources | None = None

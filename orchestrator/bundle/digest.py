@@ -70,16 +70,15 @@ def tree_digest(
     jobs = ((0, partial(_hash_files, tree, [files[index] for index in batch])) for batch in _batches(files, missing))
     at = iter(missing)
     for batch in _results(jobs, check, several=len(missing) > 1):
-        for sha256, stamp, settled in batch:
+        for sha256, stamp, read_at in batch:
             index = next(at)
             hashes[index] = sha256
-            if settled:
-                remembered.keep(files[index].path, stamp, sha256)
+            remembered.keep(files[index].path, stamp, sha256, read_at=read_at)
     return combine(tree.entries, [found for found in hashes if found is not None], bundle_format)
 
 
-_Hashed = list[tuple[bytes, Stamp, bool]]
-"""Of each file its SHA-256, its stamp while it was read, and whether a later change would give it another stamp."""
+_Hashed = list[tuple[bytes, Stamp, int]]
+"""Of each file its SHA-256, its stamp while it was read, and when that was (nanoseconds)."""
 
 
 def _results(jobs: Iterator[tuple[int, Callable[[], _Hashed]]], check: Check, *, several: bool) -> Iterator[_Hashed]:
@@ -112,8 +111,8 @@ def _hash_files(tree: Tree, entries: Sequence[Entry]) -> _Hashed:
     return [_hash_file(tree.path_of(entry), entry.size, buffer) for entry in entries]
 
 
-def _hash_file(path: str, size: int, buffer: memoryview) -> tuple[bytes, Stamp, bool]:
-    now = time.time_ns()
+def _hash_file(path: str, size: int, buffer: memoryview) -> tuple[bytes, Stamp, int]:
+    read_at = time.time_ns()
     content = hashlib.sha256()
     descriptor, before = open_regular(path)
     left = size
@@ -129,7 +128,7 @@ def _hash_file(path: str, size: int, buffer: memoryview) -> tuple[bytes, Stamp, 
     stamp = stamp_of(after)
     if left or stamp != stamp_of(before):
         raise changed(path)
-    return content.digest(), stamp, Remembered.is_settled(stamp, now)
+    return content.digest(), stamp, read_at
 
 
 def combine(entries: Sequence[Entry], hashes: Sequence[bytes], bundle_format: BundleFormat) -> Digest:

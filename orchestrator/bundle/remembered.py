@@ -15,7 +15,6 @@ import contextlib
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,15 +35,11 @@ _Record = list[object]
 class Remembered:
     """The hashes of one source's files."""
 
-    def __init__(self, known: dict[str, _Record] | None = None) -> None:
+    def __init__(self, known: dict[str, _Record] | None = None, *, settled: int = SETTLED) -> None:
         self._known = known or {}
+        self._settled = settled
         self._used: dict[str, _Record] = {}
         self._is_new = False
-
-    @staticmethod
-    def is_settled(stamp: Stamp, now: int) -> bool:
-        """Whether any later change is sure to give the file another stamp. `now`: nanoseconds, before it was read."""
-        return max(stamp.modified, stamp.changed) < now - SETTLED
 
     def get(self, path: str, stamp: Stamp) -> bytes | None:
         """The SHA-256 of the file at that path if it is still the one that was read."""
@@ -54,10 +49,12 @@ class Remembered:
         self._used[path] = record
         return bytes.fromhex(str(record[-1]))
 
-    def keep(self, path: str, stamp: Stamp, sha256: bytes) -> None:
-        """Of a file whose stamp is settled."""
-        self._used[path] = [*stamp, sha256.hex()]
-        self._is_new = True
+    def keep(self, path: str, stamp: Stamp, sha256: bytes, *, read_at: int) -> None:
+        """`read_at`: nanoseconds since 1970, just before the file was read."""
+        # What was changed later than this could be changed again, and look the same.
+        if max(stamp.modified, stamp.changed) < read_at - self._settled:
+            self._used[path] = [*stamp, sha256.hex()]
+            self._is_new = True
 
     @property
     def to_save(self) -> dict[str, _Record] | None:
@@ -68,14 +65,15 @@ class Remembered:
 class HashCache:
     """A folder of them. Several processes may use it at once: the last one wins, and each of them is right."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, settled: int = SETTLED) -> None:
         self._folder = folder
+        self._settled = settled
 
     @contextlib.contextmanager
     def remembering(self, source: str) -> Iterator[Remembered]:
         """The hashes for what `source` describes; what was found out is written when the block ends well."""
         path = self._folder / f"{hashlib.sha256(source.encode('utf-8', 'surrogateescape')).hexdigest()[:40]}.json"
-        remembered = Remembered(_load(path))
+        remembered = Remembered(_load(path), settled=self._settled)
         yield remembered
         with contextlib.suppress(OSError):
             if (records := remembered.to_save) is None:
@@ -87,6 +85,8 @@ class HashCache:
         content = json.dumps(records, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogateescape")
         if len(content) > _SIZE_LIMIT:
             return
+        import tempfile  # noqa: PLC0415 - 7 ms that most runs don't need
+
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor, temporary = tempfile.mkstemp(dir=self._folder, prefix="new-")
         try:

@@ -157,6 +157,7 @@ def _open_archive(source: BundleSource, shown: str, check: Check) -> Bundle:
             f"{shown}: is a ready {bundle_format} archive, and `format` says {source.format}",
             hint="leave `format` out: a ready archive keeps its own",
         )
+    _require_no_settings(source, shown)
     listing = list_archive(source.path, bundle_format, check=check)
     top = _top_folder(Contents(listing.entries))
     contents = Contents(_below(entry, top) for entry in listing.entries if entry.path != top)
@@ -169,6 +170,17 @@ def _open_archive(source: BundleSource, shown: str, check: Check) -> Bundle:
         entries=tuple(sorted(contents.entries(), key=lambda entry: entry.path)),
         report=with_remarks(report, listing.remarks, file=shown),
     )
+
+
+def _require_no_settings(source: BundleSource, shown: str) -> None:
+    usual = BundleSource(path=source.path, bucket="", prefix="")
+    names = ("ignore", "include_vcs", "ignore_hidden", "symlinks", "compression")
+    if meant := [name for name in names if getattr(source, name) != getattr(usual, name)]:
+        raise BundleError(
+            f"{shown}: is a ready archive and goes out as it is, so {' and '.join(f'`{name}`' for name in meant)} "
+            "can change nothing in it",
+            hint="leave that out, or give the folder as the source",
+        )
 
 
 def _check_archive(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,6 +16,9 @@ from orchestrator.cli.options import (
     variable_option,
 )
 
+if TYPE_CHECKING:
+    from orchestrator.bundle.source import Bundle
+
 
 @click.command()
 @manifest_argument
@@ -21,8 +26,15 @@ from orchestrator.cli.options import (
 @variable_option
 @option("--strict", is_flag=True, help="Warnings count as errors.")
 @option("--bundles/--no-bundles", default=True, show_default=True, help="Look into the bundles, too.")
+@option("--verbose", is_flag=True, help="Show what goes into each bundle, with sizes, and the largest files.")
 def validate(
-    manifest: Path, environment: str | None, variables: tuple[tuple[str, str], ...], *, strict: bool, bundles: bool
+    manifest: Path,
+    environment: str | None,
+    variables: tuple[tuple[str, str], ...],
+    *,
+    strict: bool,
+    bundles: bool,
+    verbose: bool,
 ) -> None:
     """Check MANIFEST, its graph, and its bundles with their AppSpecs, offline.
 
@@ -48,7 +60,18 @@ def validate(
         click.echo(f"{warning}", err=True)
     for later in checked.unsupported:
         click.echo(f"{later}", err=True)
+    if verbose:
+        _show(checked.bundles)
     for release in checked.releases:
         names = {target.application for target in release.targets}
         count = f"{plural(len(names), 'application')}, {plural(len(release.targets), 'deployment group')}"
         click.echo(f"{manifest}: {release.environment.name}: {count}: ok")
+
+
+def _show(bundles: Sequence[Bundle]) -> None:
+    from orchestrator.cli.show_bundle import show_bundle  # noqa: PLC0415 - only when asked for
+
+    for bundle in bundles:
+        click.echo(f"{bundle.shown}:")
+        show_bundle(bundle)
+        click.echo()

@@ -87,6 +87,7 @@ class S3Object(Strict):
 
 
 KINDS = ("source", "github", "s3", "appspec")
+OF_SOURCES = ("format", "ignore", "include_vcs", "ignore_hidden", "symlinks", "compression", "key")
 
 
 class Revision(Strict):
@@ -109,6 +110,19 @@ class Revision(Strict):
     ignore: list[Text] = Field(
         default_factory=list, description="Patterns, as in .gitignore, of what stays out of a source folder's archive."
     )
+    include_vcs: Boolean = Field(
+        default=False, description="Whether .git, .hg, .svn and .bzr of a source folder go into its archive."
+    )
+    ignore_hidden: Boolean = Field(
+        default=False, description="Whether names that start with a dot stay out of a source folder's archive."
+    )
+    symlinks: Annotated[Literal["preserve", "follow", "error"], TEMPLATED] = Field(
+        default="preserve",
+        description="Of a source folder: links stay links, become what they lead to, or are mistakes.",
+    )
+    compression: Annotated[Literal["fast", "small"], TEMPLATED] = Field(
+        default="fast", description="Of a source folder's archive: quick to pack, or a few per cent smaller."
+    )
     key: Text | None = Field(
         default=None,
         description="The key of a source's archive in the bucket; may also use ${digest} and ${format}. "
@@ -123,7 +137,7 @@ class Revision(Strict):
         if len(given) > 1:
             raise mistake(f"has {' and '.join(given)}, but only one can be deployed", at=given[1])
         if self.source is None:
-            for setting in ("format", "ignore", "key"):
+            for setting in OF_SOURCES:
                 if setting in self.model_fields_set:
                     raise mistake(f"means nothing beside {given[0]}", "it is about the archive of a source", at=setting)
         return self

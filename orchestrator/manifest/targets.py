@@ -118,6 +118,10 @@ class Revisions:
                 prefix=prefix,
                 format=self._revision.format,
                 ignore=tuple(self._revision.ignore),
+                include_vcs=self._revision.include_vcs,
+                ignore_hidden=self._revision.ignore_hidden,
+                symlinks=self._revision.symlinks,
+                compression=self._revision.compression,
                 key=self._revision.key,
             )
         return self._bundles[bucket, prefix]

@@ -42,6 +42,10 @@ def test_validate_checks_all_environments_and_bundles(command: Command) -> None:
         "release.yaml: prod: 1 application, 2 deployment groups: ok",
     ]
     assert command("validate", "release.yaml", "-e", "prod").out.count("ok") == 1
+    verbose = command("validate", "release.yaml", "--verbose")
+    assert verbose.out.count("app:\n") == 1  # once, although two environments deploy it
+    assert re.search(r"\d+ B  appspec\.yml\n", verbose.out)
+    assert " in all, as tgz\n" in verbose.out
     command.write("version: 0.0\nos: linux\nextra: 1\nfiles: []\n", "app/appspec.yml")
     warned = command("validate", "release.yaml")
     assert warned.code == 0

@@ -8,13 +8,15 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from . import batchget, dag, start, thousand, validate
+from . import batchget, dag, digests, packing, start, thousand, validate
 from .figures import HEADING, Figure, closing, line
 from .processes import CommandError
 
 BENCHMARKS: Mapping[str, tuple[str, Callable[[Path], Iterator[Figure]]]] = {
     "start": ("CPU of commands that must feel instant (median of 5)", start.figures),
     "validate": ("CPU of `validate --no-bundles` (best of 3; of 1 for the largest)", validate.figures),
+    "packing": ("packing beside that of `aws deploy push`, in alternating rounds (medians)", packing.figures),
+    "digests": ("CPU of walking and digesting 200 MB in 3,000 files (median of 5)", digests.figures),
     "batchget": ("CPU of one BatchGetDeployments of 25 (median of 5 rounds)", batchget.figures),
     "thousand": ("1,000 independent targets against `orchestrator sandbox`, a process of its own", thousand.figures),
     "dag": ("200 targets in a random graph against `orchestrator sandbox`", dag.figures),

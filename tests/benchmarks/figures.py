@@ -18,24 +18,37 @@ class Figure:
     """None: it couldn't be measured; `beside` then says why."""
     unit: str = ""
     at_most: float | None = None
-    """The target; None: a baseline, or only of interest."""
+    """The target; None: a baseline, or only of interest, unless there is an `at_least`."""
+    at_least: float | None = None
+    """A target that is met by more: of ratios."""
     beside: str = ""
     """What it is to be compared with, in words."""
 
     @property
     def is_met(self) -> bool | None:
         """None where there is no target, or nothing was measured."""
-        return None if self.at_most is None or self.value is None else self.value <= self.at_most
+        if self.value is None or (self.at_most is None and self.at_least is None):
+            return None
+        return (self.at_most is None or self.value <= self.at_most) and (
+            self.at_least is None or self.value >= self.at_least
+        )
+
+    @property
+    def target(self) -> str:
+        """In words; empty where there is none."""
+        if self.at_least is not None:
+            return f"≥ {amount(self.at_least, self.unit)}"
+        return "" if self.at_most is None else f"≤ {amount(self.at_most, self.unit)}"
 
 
-HEADING = f"{'':{NAME_WIDTH}} {'measured':>{VALUE_WIDTH}}  {'at most':>{VALUE_WIDTH}}"
+HEADING = f"{'':{NAME_WIDTH}} {'measured':>{VALUE_WIDTH}}  {'target':>{VALUE_WIDTH}}"
 
 
 def line(figure: Figure) -> str:
     value = "–" if figure.value is None else amount(figure.value, figure.unit)
-    target = "" if figure.at_most is None else amount(figure.at_most, figure.unit)
     verdict = {None: "", True: "ok", False: "MISSED"}[figure.is_met]
-    text = f"{figure.name:{NAME_WIDTH}} {value:>{VALUE_WIDTH}}  {target:>{VALUE_WIDTH}}  {verdict:6}  {figure.beside}"
+    judged = f"{value:>{VALUE_WIDTH}}  {figure.target:>{VALUE_WIDTH}}  {verdict:6}"
+    text = f"{figure.name:{NAME_WIDTH}} {judged}  {figure.beside}"
     return text.rstrip()
 
 

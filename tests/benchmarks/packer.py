@@ -15,7 +15,7 @@ from orchestrator.core.model import BundleFormat, BundleSource, Compression
 
 
 def main(source: str, bundle_format: str, compression: str) -> None:
-    """Prints seconds of walking and packing, seconds of the digest before it, and the size in bytes, as JSON."""
+    """Prints seconds of walking and packing, of the digest in between, and the size in bytes, as JSON."""
     wanted = BundleSource(
         path=Path(source),
         bucket="",
@@ -31,7 +31,8 @@ def main(source: str, bundle_format: str, compression: str) -> None:
     with tempfile.TemporaryDirectory(dir=Path(source).parent) as folder:
         packed = materialise(bundle, Path(folder), expected=known)
         ended = time.perf_counter()
-    print(json.dumps({"seconds": ended - digested + opened - began, "digest": digested - opened, "bytes": packed.size}))
+    seconds = ended - digested + opened - began
+    print(json.dumps({"seconds": seconds, "digest": digested - opened, "bytes": packed.size}))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import tarfile
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -23,12 +23,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from orchestrator.bundle.digest import Digest, archive_digest, tree_digest
-from orchestrator.bundle.entries import Check, Entry, no_check
+from orchestrator.bundle.entries import Check, Entry, Kind, no_check
+from orchestrator.bundle.squeeze import is_dense
 from orchestrator.bundle.stream import PackResult, pack_tree
+from orchestrator.bundle.tarformat import header
 from orchestrator.bundle.tree import Tree, scan
 from orchestrator.bundle.zipformat import DEFLATED, STORED, Directory, Member, descriptor, local, streamed
 from orchestrator.core.errors import BundleError
-from orchestrator.core.model import BundleFormat
+from orchestrator.core.model import BundleFormat, Compression
 
 FORMATS: tuple[BundleFormat, ...] = ("tgz", "tar", "zip")
 every_format = pytest.mark.parametrize("bundle_format", FORMATS)
@@ -235,7 +237,106 @@ def test_the_agents_unzip_unpacks_a_tree_to_itself(tmp_path: Path) -> None:
     assert found(tmp_path / "out") == built
 
 
+# --- large files -----------------------------------------------------------------------------------------------------
+
+
+def large() -> dict[str, bytes]:
+    """Files in several pieces: text, noise, both in turn, and ones that end where a piece ends."""
+    noise = random.Random(5)  # noqa: S311 - the same noise each time
+    text = b"".join(b"line %d of the log\n" % number for number in range(300_000))
+    return {
+        "a-small": b"x",
+        "both": text[:1_500_000] + noise.randbytes(2_500_000) + text[:1_500_000],
+        "noise": noise.randbytes(5_000_001),
+        "noise-of-one-piece": noise.randbytes(1 << 20),
+        "text": text,
+        "text-of-five-pieces": text[: 5 << 20],
+        "z-small": b"",
+    }
+
+
+@every_format
+@pytest.mark.parametrize("compression", ["fast", "small"])
+def test_large_files_are_read_by_every_reader(
+    tmp_path: Path, bundle_format: BundleFormat, compression: Compression
+) -> None:
+    files = large()
+    root = tmp_path / "source"
+    root.mkdir()
+    for name, content in files.items():
+        (root / name).write_bytes(content)
+    tree = scan(root)
+    with pack_tree(tree, bundle_format, compression=compression, expected=tree_digest(tree, bundle_format)) as stream:
+        data = b"".join(stream)
+    with pack_tree(tree, bundle_format, compression=compression) as stream:
+        assert b"".join(stream) == data
+    assert listed(data, bundle_format) == {name: ("file", content, False) for name, content in files.items()}
+    archive = tmp_path / f"b.{bundle_format}"
+    archive.write_bytes(data)
+    for command in READERS[bundle_format]:
+        if shutil.which(command[0]) is not None:
+            subprocess.run([*command, str(archive)], check=True, capture_output=True)
+    if bundle_format != "tar":
+        noise = sum(len(content) for name, content in files.items() if "noise" in name)
+        assert noise < len(data) < noise + 5_000_000  # stored; what compresses was compressed
+
+
+READERS: Mapping[BundleFormat, Sequence[Sequence[str]]] = {
+    "tgz": [["gunzip", "-t"], ["tar", "-tzf"]],
+    "tar": [["tar", "-tf"]],
+    "zip": [["unzip", "-tq"]],
+}
+
+
+@pytest.mark.parametrize("bundle_format", ["tgz", "zip"])
+def test_small_is_smaller(tmp_path: Path, bundle_format: BundleFormat) -> None:
+    (tmp_path / "text").write_bytes(large()["text"][:1_000_000])
+    fast, small = (
+        sum(len(chunk) for chunk in pack_tree(scan(tmp_path), bundle_format, compression=compression))
+        for compression in ("fast", "small")
+    )
+    assert small < fast < 500_000
+
+
+@pytest.mark.parametrize("bundle_format", ["tgz", "zip"])
+def test_a_name_does_not_decide_what_is_stored(tmp_path: Path, bundle_format: BundleFormat) -> None:
+    """A picture that is none is compressed; noise that is called text is stored."""
+    (tmp_path / "picture.png").write_bytes(b"no picture\n" * 50_000)
+    noise = random.Random(6).randbytes(60_000)  # noqa: S311 - as above
+    (tmp_path / "noise.txt").write_bytes(noise)
+    data, _ = packed(scan(tmp_path), bundle_format)
+    assert noise in data
+    assert len(data) < 70_000
+
+
+def test_what_hardly_compresses_is_told_by_its_content() -> None:
+    noise = random.Random(7)  # noqa: S311 - as above
+    text = b"".join(b"%d bottles\n" % number for number in range(100_000))
+    assert is_dense(noise.randbytes(20_000), "fast")
+    assert is_dense(noise.randbytes(1 << 20), "small")
+    assert not is_dense(text, "fast")
+    assert not is_dense(noise.randbytes(600_000) + text[:400_000], "fast")  # two fifths would be lost
+    assert not is_dense(noise.randbytes(100), "fast")  # not worth a sample
+    assert not is_dense(b"", "fast")
+
+
 # --- headers ---------------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    path=paths,
+    kind=st.sampled_from(["file", "dir", "symlink"]),
+    executable=st.booleans(),
+    size=st.sampled_from([0, 1, 511, 512, 8**11 - 1, 8**11, 2**40]),
+)
+def test_tar_headers_are_those_of_the_standard_library(path: str, kind: Kind, executable: bool, size: int) -> None:
+    mode = 0o777 if kind == "symlink" else 0o755 if executable or kind == "dir" else 0o644
+    entry = Entry(path, kind, mode, size if kind == "file" else 0, "to/there" if kind == "symlink" else "")
+    info = tarfile.TarInfo(path)
+    info.type = {"file": tarfile.REGTYPE, "dir": tarfile.DIRTYPE, "symlink": tarfile.SYMTYPE}[kind]
+    info.mode, info.size, info.mtime, info.linkname = mode, entry.size, 315532800, entry.target
+    assert header(entry) == info.tobuf(tarfile.GNU_FORMAT, "utf-8", "strict")
 
 
 @pytest.fixture

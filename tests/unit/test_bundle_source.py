@@ -9,7 +9,9 @@ import sys
 import tarfile
 import zipfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -217,6 +219,22 @@ def test_findings_in_an_archive_name_it(tmp_path: Path) -> None:
 def test_scripts_in_an_archive_are_looked_into(tmp_path: Path, name: str) -> None:
     path = archive(tmp_path / name, {"t/appspec.yml": APPSPEC, "t/run.sh": "#!/bin/sh\r\nexit\r\n"})
     assert codes(opened(path).report)[0] == ["script_crlf"]
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"ignore": ("*.log",)},
+        {"include_vcs": True},
+        {"ignore_hidden": True},
+        {"symlinks": "follow"},
+        {"compression": "small"},
+    ],
+)
+def test_settings_of_folders_mean_nothing_for_a_ready_archive(tmp_path: Path, setting: Mapping[str, Any]) -> None:
+    ready = source(archive(tmp_path / "a.tgz"))
+    with pytest.raises(BundleError, match=rf"a ready archive and goes out as it is, so `{next(iter(setting))}` can"):
+        open_source(replace(ready, **setting))
 
 
 def test_an_archive_that_is_already_taken_by_a_format(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from orchestrator.bundle.entries import Entry
 from orchestrator.bundle.ignore import load_rules
 from orchestrator.bundle.tree import scan
 from orchestrator.core.errors import BundleError, ExitCode
+from orchestrator.core.model import Symlinks
 
 
 @pytest.fixture
@@ -64,6 +65,21 @@ def test_version_control_and_the_ignore_file_stay_out(root: Path) -> None:
 def test_version_control_can_be_taken_back_in(root: Path) -> None:
     make(root, ".git/config")
     assert ".git/config" in names(root, "!.git")
+
+
+@pytest.mark.parametrize("patterns", [[], ["*.log"]])
+def test_version_control_and_hidden_names_by_setting(root: Path, patterns: list[str]) -> None:
+    make(root, ".git/config", ".env", "a/.hidden/x", "a/b")
+
+    def found(*more: str, **settings: bool) -> list[str]:
+        rules = load_rules(root, [*patterns, *more], **settings)
+        return [entry.path for entry in scan(root, rules=rules).entries if entry.kind == "file"]
+
+    assert found() == [".env", "a/.hidden/x", "a/b", "appspec.yml"]
+    assert found(include_vcs=True) == [".env", ".git/config", "a/.hidden/x", "a/b", "appspec.yml"]
+    assert found(ignore_hidden=True) == ["a/b", "appspec.yml"]
+    assert found(ignore_hidden=True, include_vcs=True) == ["a/b", "appspec.yml"]
+    assert found("!.env", ignore_hidden=True) == [".env", "a/b", "appspec.yml"]
 
 
 def test_only_the_ignore_file_at_the_root_counts(root: Path) -> None:
@@ -173,6 +189,61 @@ def test_links_inside_the_source_stay_also_when_they_dangle_or_loop(root: Path) 
         "dangling": "./nothing//there",
         "loop": "loop",
     }
+
+
+def kinds(root: Path, symlinks: Symlinks) -> dict[str, str]:
+    return {entry.path: entry.kind for entry in scan(root, symlinks=symlinks).entries}
+
+
+def test_links_that_are_followed_become_what_they_lead_to(root: Path) -> None:
+    make(root, "real/x", "real/deep/y")
+    (root / "real/x").chmod(0o755)
+    (root / "folder").symlink_to("real")
+    (root / "file").symlink_to("folder/x")
+    (root / "real/up").symlink_to("../appspec.yml")
+    (root / "absolute").symlink_to(root / "real/deep/y")
+    tree = scan(root, symlinks="follow")
+    found = {entry.path: entry for entry in tree.entries}
+    assert {entry.kind for entry in tree.entries} == {"file", "dir"}
+    assert set(found) == {
+        *("absolute", "appspec.yml", "file", "folder", "folder/deep", "folder/deep/y", "folder/up", "folder/x"),
+        *("real", "real/deep", "real/deep/y", "real/up", "real/x"),
+    }
+    assert (found["file"].mode, found["folder/x"].mode, found["absolute"].mode) == (0o755, 0o755, 0o644)
+    for path, entry in found.items():
+        if entry.kind == "file":
+            assert Path(tree.path_of(entry)).read_bytes() == (root / path).read_bytes()
+            assert not Path(tree.path_of(entry)).is_symlink()
+
+
+@pytest.mark.parametrize(
+    ("links", "what"),
+    [
+        ({"loop": "."}, "loop: is a link to ., which it is in itself"),
+        ({"a/to-b": "../b", "b/to-a": "../a"}, "which it is in itself; following it would never end"),
+        ({"gone": "nowhere"}, "gone: is a link to nowhere, which can't be followed: No such file"),
+        ({"one": "two", "two": "one"}, "can't be followed: Too many levels of symbolic links"),
+        ({"out": "../elsewhere"}, "out: is a link to ../elsewhere, which is outside of the source"),
+        ({"out": "/etc/hostname"}, "out: is a link to /etc/hostname, which is outside of the source"),
+    ],
+)
+def test_links_that_can_not_be_followed(root: Path, links: dict[str, str], what: str) -> None:
+    make(root, "a/x", "b/y")
+    for path, target in links.items():
+        (root / path).symlink_to(target)
+    with pytest.raises(BundleError) as caught:
+        scan(root, symlinks="follow")
+    assert what in caught.value.message
+    assert caught.value.hint
+
+
+def test_links_that_are_not_wanted(root: Path) -> None:
+    make(root, "real/x", "logs/y")
+    (root / "logs/link").symlink_to("../real/x")
+    assert kinds(root, "preserve")["logs/link"] == "symlink"
+    with pytest.raises(BundleError, match=r"logs/link: is a link to \.\./real/x, and `symlinks: error` wants none"):
+        scan(root, symlinks="error")
+    assert "logs/link" not in {e.path for e in scan(root, rules=load_rules(root, ["link"]), symlinks="error").entries}
 
 
 def test_a_name_that_is_not_utf8(root: Path) -> None:

@@ -192,6 +192,13 @@ BROKEN = [
         id="format with github",
     ),
     pytest.param(
+        "applications:\n  a:\n    revision: {github: {repository: o/n, commit: abc}, symlinks: follow}\n    deployment_groups: [x]\n",
+        [
+            "3:56: applications.a.revision.symlinks: means nothing beside github (it is about the archive of a source)",
+        ],
+        id="symlinks with github",
+    ),
+    pytest.param(
         "applications:\n  a:\n    bucket: bbb\n    revision: {source: ./a, format: tar.gz}\n    deployment_groups: [x]\n",
         [
             "4:37: applications.a.revision.format: 'tar.gz' is not one of tgz, tar, zip (did you mean 'tgz'?)",

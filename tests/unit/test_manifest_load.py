@@ -165,6 +165,20 @@ def test_the_contracts_manifest(shop: Release, folder: Path) -> None:
     )
 
 
+def test_how_a_folder_becomes_an_archive() -> None:
+    revision = "{source: ., include_vcs: true, ignore_hidden: true, symlinks: follow, compression: '${vars.how}'}"
+    application = f"{{bucket: bbb, revision: {revision}, deployment_groups: [x]}}"
+    text = f"vars: {{how: small}}\napplications: {{a: {application}}}"
+    found = loaded(text).targets[0].source
+    assert isinstance(found, BundleSource)
+    assert (found.include_vcs, found.ignore_hidden, found.symlinks, found.compression) == (
+        True,
+        True,
+        "follow",
+        "small",
+    )
+
+
 def test_every_kind_of_revision(shop: Release) -> None:
     content = "version: 0.0\n"
     sources = {target.id: target.source for target in shop.targets}
