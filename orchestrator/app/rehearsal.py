@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from orchestrator.core.model import BundleSource, S3Revision, Target
+from orchestrator.core.model import BundleSource, Location, S3Revision, Target
 from orchestrator.manifest import Release
 from orchestrator.sandbox.fleet import BUILT_IN_CONFIGS, DEFAULT_ACCOUNT, BucketSpec, ConfigSpec, FleetSpec, GroupSpec
 
@@ -47,8 +47,10 @@ def _config(target: Target, instances: int) -> ConfigSpec | None:
 
 def _buckets(targets: Iterable[Target]) -> Iterable[BucketSpec]:
     """A bucket's name is one for all regions; the first target that names it says where it is."""
-    regions: dict[str, str] = {}
+    places: dict[str, Location] = {}
     for target in targets:
         if isinstance(target.source, (BundleSource, S3Revision)):
-            regions.setdefault(target.source.bucket, target.location.region)
-    return (BucketSpec(name=name, region=region) for name, region in regions.items())
+            places.setdefault(target.source.bucket, target.location)
+    return (
+        BucketSpec(name=name, region=place.region, account=account_of(place.role_arn)) for name, place in places.items()
+    )

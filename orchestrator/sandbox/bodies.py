@@ -48,9 +48,12 @@ async def receive(storage: Storage, request: Request, *, algorithm: str | None =
     return Received(blob, check.etag, checksums)
 
 
-async def read_small(request: Request) -> bytes:
-    """A body that is a document, checked in the same way. Raises `S3Error`."""
-    check = _Check(request, None)
+async def read_small(request: Request, *, is_summed: bool = True) -> bytes:
+    """A body that is a document, checked in the same way. Raises `S3Error`.
+
+    `is_summed`: whether the checksums in the headers are this body's; those of CompleteMultipartUpload aren't.
+    """
+    check = _Check(request, None, is_summed=is_summed)
     data = bytearray()
     async for chunk in check.payload():
         data += chunk
@@ -63,12 +66,13 @@ async def read_small(request: Request) -> bytes:
 class _Check:
     """Takes note of a body as it passes, and compares it at the end."""
 
-    def __init__(self, request: Request, algorithm: str | None) -> None:
+    def __init__(self, request: Request, algorithm: str | None, *, is_summed: bool = True) -> None:
         self._request = request
+        self._sums = request.headers if is_summed else {}
         self._algorithm = algorithm
         self._trailers: dict[str, str] = {}
         self._md5 = hashlib.md5(usedforsecurity=False)
-        self._digests = _digests(request.headers, algorithm)
+        self._digests = _digests(self._sums, request.headers.get("x-amz-content-sha256", ""), algorithm)
         self._size = 0
 
     @property
@@ -92,7 +96,7 @@ class _Check:
         _check_size(headers, self._size)
         _check_md5(headers, self._md5.digest())
         _check_payload_hash(headers, found)
-        return _check_checksums({**headers, **self._trailers}, found, self._algorithm)
+        return _check_checksums({**self._sums, **self._trailers}, found, self._algorithm)
 
 
 def requested_algorithm(headers: Mapping[str, str]) -> str | None:
@@ -105,7 +109,8 @@ def requested_algorithm(headers: Mapping[str, str]) -> str | None:
     return name.lower()
 
 
-def _digests(headers: Mapping[str, str], algorithm: str | None) -> dict[str, Digest]:
+def _digests(headers: Mapping[str, str], payload: str, algorithm: str | None) -> dict[str, Digest]:
+    """`payload`: x-amz-content-sha256."""
     named = {name.lower().removeprefix(PREFIX) for name in headers if name.lower().startswith(PREFIX)}
     named |= {
         name.strip().lower().removeprefix(PREFIX)
@@ -118,7 +123,7 @@ def _digests(headers: Mapping[str, str], algorithm: str | None) -> dict[str, Dig
     if unknown := named - set(ALGORITHMS):
         names = ", ".join(sorted(unknown))
         raise S3Error("InvalidRequest", f"The sandbox doesn't reckon {names}; it has {_KNOWN}", status=400)
-    if len(headers.get("x-amz-content-sha256", "")) == 64:
+    if len(payload) == 64:
         named.add("sha256")
     return {name: ALGORITHMS[name]() for name in sorted(named)}
 

@@ -88,6 +88,8 @@ class BucketSpec:
 
     name: str
     region: str
+    account: str = DEFAULT_ACCOUNT
+    """Its owner, who alone finds it in a listing; the others may use it."""
     versioned: bool = True
 
     def problems(self) -> Iterator[str]:

@@ -117,7 +117,11 @@ class Front:
         query = dict(urllib.parse.parse_qsl(query_string, keep_blank_values=True))
         if request.method == "POST" and path == "/" and not query:
             return await self._sts_answer(request)
-        path = urllib.parse.unquote(path)
+        try:
+            path = urllib.parse.unquote(path, errors="strict")
+        except UnicodeDecodeError:
+            refusal = s3.error_answer(S3Error("InvalidURI", "Couldn't parse the specified URI.", status=400), "/")
+            return _s3_response(request, refusal)
         operation = s3.operation_of(request.method, *s3.split_path(path), query, request.headers)
         exchange = _Exchange(request, "s3", operation)
         return await self._suffer(exchange) or await self._s3_answer(exchange, path, query)

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Mapping
 from urllib.parse import quote
 
-from orchestrator.sandbox import s3_buckets, s3_multipart, s3_objects
+from orchestrator.sandbox import s3_buckets, s3_copies, s3_multipart, s3_objects, s3_tagging
 from orchestrator.sandbox.errors import S3Error
 from orchestrator.sandbox.s3_common import Call, Handler
 from orchestrator.sandbox.storage import Storage
@@ -29,7 +29,11 @@ _BUCKET: Mapping[tuple[str, str], tuple[str, Handler]] = {
 }
 _OBJECT: Mapping[tuple[str, str], tuple[str, Handler]] = {
     ("PUT", ""): ("PutObject", s3_objects.put_object),
-    ("PUT", "copy"): ("CopyObject", s3_objects.copy_object),
+    ("PUT", "copy"): ("CopyObject", s3_copies.copy_object),
+    ("PUT", "copy-part"): ("UploadPartCopy", s3_copies.upload_part_copy),
+    ("GET", "tagging"): ("GetObjectTagging", s3_tagging.get_object_tagging),
+    ("PUT", "tagging"): ("PutObjectTagging", s3_tagging.put_object_tagging),
+    ("DELETE", "tagging"): ("DeleteObjectTagging", s3_tagging.delete_object_tagging),
     ("GET", ""): ("GetObject", s3_objects.get_object),
     ("HEAD", ""): ("HeadObject", s3_objects.head_object),
     ("DELETE", ""): ("DeleteObject", s3_objects.delete_object),
@@ -39,7 +43,7 @@ _OBJECT: Mapping[tuple[str, str], tuple[str, Handler]] = {
     ("DELETE", "uploadId"): ("AbortMultipartUpload", s3_multipart.abort_multipart_upload),
     ("GET", "uploadId"): ("ListParts", s3_multipart.list_parts),
 }
-_FLAGS = ("location", "versioning", "list-type", "versions", "uploads", "delete", "uploadId")
+_FLAGS = ("location", "versioning", "list-type", "versions", "uploads", "delete", "uploadId", "tagging")
 _PARAMETERS = frozenset(
     {
         "bucket-region",
@@ -103,7 +107,7 @@ def _find(
     flags = [flag for flag in _FLAGS if flag in query]
     flag = flags[0] if flags else ""
     if "x-amz-copy-source" in headers:
-        flag = "copy" if not flags else "copy-part"
+        flag = {"": "copy", "uploadId": "copy-part"}.get(flag, flag)
     table = _OBJECT if key else _BUCKET if bucket else _SERVICE
     return table.get((method, flag))
 

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from orchestrator.sandbox.errors import S3Error
 from orchestrator.sandbox.fleet import is_bucket_name
+from orchestrator.sandbox.s3_attributes import STORAGE_CLASS
 from orchestrator.sandbox.s3_common import NAMESPACE, Call, encoder, read_xml, timestamp
 from orchestrator.sandbox.storage import Bucket, Version
 from orchestrator.sandbox.wire import Answer, text, xml, xml_answer
@@ -19,13 +20,14 @@ T = TypeVar("T")
 
 
 def list_buckets(call: Call) -> Answer:
-    prefix = call.query.get("prefix", "")
+    """Those of the caller's account."""
+    prefix, account = call.query.get("prefix", ""), call.request.scope.identity.account
     buckets = [
         xml("Bucket", text("Name", bucket.name), text("CreationDate", timestamp(bucket.created)))
         for name, bucket in sorted(call.storage.buckets.items())
-        if name.startswith(prefix)
+        if name.startswith(prefix) and bucket.account == account
     ]
-    owner = xml("Owner", text("ID", call.request.scope.identity.account), text("DisplayName", "sandbox"))
+    owner = xml("Owner", text("ID", account), text("DisplayName", "sandbox"))
     return xml_answer(xml("ListAllMyBucketsResult", owner, xml("Buckets", *buckets), namespace=NAMESPACE))
 
 
@@ -36,13 +38,16 @@ async def create_bucket(call: Call) -> Answer:
     if call.headers.get("Content-Length", "0") != "0":
         document = await read_xml(call.request, "CreateBucketConfiguration")
         region = document.findtext("LocationConstraint") or region
-    if call.bucket in call.storage.buckets:
+    account, known = call.request.scope.identity.account, call.storage.buckets.get(call.bucket)
+    if known is not None and known.account != account:
+        raise S3Error("BucketAlreadyExists", "The requested bucket name is not available.", status=409)
+    if known is not None:
         raise S3Error(
             "BucketAlreadyOwnedByYou",
             "Your previous request to create the named bucket succeeded and you already own it.",
             status=409,
         )
-    call.storage.add_bucket(Bucket(name=call.bucket, region=region, created=call.request.now))
+    call.storage.add_bucket(Bucket(name=call.bucket, region=region, created=call.request.now, account=account))
     return Answer(headers={"Location": f"/{call.bucket}"})
 
 
@@ -231,7 +236,7 @@ def _object(version: Version, encode: Callable[[str], str]) -> str:
         text("LastModified", timestamp(version.modified)),
         text("ETag", f'"{version.etag}"'),
         text("Size", version.body.size),
-        text("StorageClass", "STANDARD"),
+        text("StorageClass", version.headers.get(STORAGE_CLASS, "STANDARD")),
     )
 
 
@@ -240,7 +245,8 @@ def _version(version: Version, versions: list[Version], encode: Callable[[str], 
     head += text("LastModified", timestamp(version.modified))
     if version.blob is None:
         return xml("DeleteMarker", head)
-    tail = text("ETag", f'"{version.etag}"') + text("Size", version.blob.size) + text("StorageClass", "STANDARD")
+    tail = text("ETag", f'"{version.etag}"') + text("Size", version.blob.size)
+    tail += text("StorageClass", version.headers.get(STORAGE_CLASS, "STANDARD"))
     return xml("Version", head, tail)
 
 

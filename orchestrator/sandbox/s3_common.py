@@ -7,7 +7,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.utils import formatdate
+from email.utils import formatdate, parsedate_to_datetime
 
 from orchestrator.sandbox.bodies import read_small
 from orchestrator.sandbox.errors import S3Error
@@ -15,9 +15,7 @@ from orchestrator.sandbox.storage import Bucket, Storage, Version
 from orchestrator.sandbox.wire import Answer, Request
 
 NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
-_KEPT = ("content-type", "content-encoding", "content-disposition", "content-language", "cache-control", "expires")
 _KEY_LIMIT = 1024
-_METADATA_LIMIT = 2048
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,13 +36,15 @@ class Call:
         return self.request.headers
 
     def found_bucket(self) -> Bucket:
-        """Raises NoSuchBucket."""
-        return self.storage.bucket(self.bucket)
+        """Raises NoSuchBucket, or AccessDenied where the caller expects another owner."""
+        bucket = self.storage.bucket(self.bucket)
+        check_owner(bucket, self.headers.get("x-amz-expected-bucket-owner"))
+        return bucket
 
     def number(self, name: str, default: int, *, lowest: int = 0) -> int:
         """A whole number of the query, at most `default` for the max-… parameters."""
         value = self.query.get(name, str(default))
-        if not value.isdecimal() or int(value) < lowest:
+        if not (value.isascii() and value.isdecimal() and len(value) < 10) or int(value) < lowest:
             raise S3Error("InvalidArgument", f"{name}: {value!r} is no whole number from {lowest}", status=400)
         return int(value)
 
@@ -55,19 +55,6 @@ Handler = Callable[[Call], Answer | Awaitable[Answer]]
 
 def timestamp(moment: float) -> str:
     return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
-
-
-def kept_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """What GetObject gives back of what PutObject was sent. Raises `S3Error` for too much metadata."""
-    kept = {name.title(): headers[name] for name in _KEPT if name in headers}
-    encodings = [one.strip() for one in kept.pop("Content-Encoding", "").split(",")]
-    if encoding := ",".join(one for one in encodings if one not in ("", "aws-chunked")):
-        kept["Content-Encoding"] = encoding
-    kept.setdefault("Content-Type", "binary/octet-stream")
-    metadata = {name.lower(): value for name, value in headers.items() if name.lower().startswith("x-amz-meta-")}
-    if sum(len(name) + len(value) for name, value in metadata.items()) > _METADATA_LIMIT:
-        raise S3Error("MetadataTooLarge", "Your metadata headers exceed the maximum allowed metadata size.", status=400)
-    return {**kept, **metadata}
 
 
 def version_headers(bucket: Bucket, version: Version) -> dict[str, str]:
@@ -82,6 +69,11 @@ def http_date(moment: float) -> str:
     return formatdate(moment, usegmt=True)
 
 
+def check_owner(bucket: Bucket, expected: str | None) -> None:
+    if expected is not None and expected != bucket.account:
+        raise S3Error("AccessDenied", f"The bucket {bucket.name} isn't owned by the expected account", status=403)
+
+
 def check_write(bucket: Bucket, key: str, headers: Mapping[str, str]) -> None:
     """If-None-Match and If-Match of a write. Called in the same step as the write itself, so nothing comes between."""
     latest = bucket.latest(key)
@@ -93,17 +85,38 @@ def check_write(bucket: Bucket, key: str, headers: Mapping[str, str]) -> None:
     if (wanted := headers.get("If-Match")) is not None:
         if latest is None:
             raise S3Error("NoSuchKey", "The specified key does not exist.", status=404)
-        if wanted.strip('"') != latest.etag:
+        if not etag_matches(wanted, latest.etag):
             raise _precondition("If-Match")
 
 
 def check_read(version: Version, headers: Mapping[str, str]) -> None:
-    """If-Match and If-None-Match of a read."""
+    """The conditions of a read; those on the time count only where there are none on the ETag."""
     wanted, unwanted = headers.get("If-Match"), headers.get("If-None-Match")
-    if wanted is not None and wanted not in ("*", version.etag, f'"{version.etag}"'):
+    since, until = http_moment(headers.get("If-Modified-Since")), http_moment(headers.get("If-Unmodified-Since"))
+    modified = int(version.modified)
+    if wanted is not None and not etag_matches(wanted, version.etag):
         raise _precondition("If-Match")
-    if unwanted is not None and unwanted in ("*", version.etag, f'"{version.etag}"'):
+    if wanted is None and until is not None and modified > until:
+        raise _precondition("If-Unmodified-Since")
+    if unwanted is not None and etag_matches(unwanted, version.etag):
         raise S3Error("NotModified", "Not Modified", status=304)
+    if unwanted is None and since is not None and modified <= since:
+        raise S3Error("NotModified", "Not Modified", status=304)
+
+
+def etag_matches(header: str, etag: str) -> bool:
+    """`*`, or a list of ETags with or without quotes."""
+    return header.strip() == "*" or etag in (one.strip().strip('"') for one in header.split(","))
+
+
+def http_moment(header: str | None) -> float | None:
+    """HTTP passes over a date that is none."""
+    if header is None:
+        return None
+    try:
+        return parsedate_to_datetime(header).timestamp()
+    except (ValueError, OverflowError):
+        return None
 
 
 def _precondition(header: str) -> S3Error:
@@ -117,9 +130,9 @@ def check_key(key: str) -> None:
         raise S3Error("KeyTooLongError", "Your key is too long", status=400)
 
 
-async def read_xml(request: Request, root: str) -> ET.Element:
-    """The document without namespaces. Raises MalformedXML."""
-    data = await read_small(request)
+async def read_xml(request: Request, root: str, *, is_summed: bool = True) -> ET.Element:
+    """The document without namespaces; `is_summed` as for `read_small`. Raises MalformedXML."""
+    data = await read_small(request, is_summed=is_summed)
     if b"<!" in data:  # no DOCTYPE, so no entities: nothing can expand
         raise _malformed()
     try:

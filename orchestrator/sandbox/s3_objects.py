@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-import urllib.parse
-from collections.abc import Mapping
 
 from orchestrator.sandbox.bodies import receive, requested_algorithm
 from orchestrator.sandbox.errors import S3Error
+from orchestrator.sandbox.s3_attributes import encryption_of, kept_headers, tags_of_header
 from orchestrator.sandbox.s3_common import (
     NAMESPACE,
     Call,
@@ -15,22 +14,21 @@ from orchestrator.sandbox.s3_common import (
     check_read,
     check_write,
     checksum_headers,
+    etag_matches,
     http_date,
-    kept_headers,
     read_xml,
-    timestamp,
     version_headers,
 )
 from orchestrator.sandbox.storage import Bucket, Version, new_version_id
 from orchestrator.sandbox.wire import Answer, text, xml, xml_answer
 
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+_RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
 
 async def put_object(call: Call) -> Answer:
     bucket = call.found_bucket()
     check_key(call.key)
-    headers = kept_headers(call.headers)
+    headers, tags = kept_headers(call.headers), tags_of_header(call.headers.get("x-amz-tagging"))
     received = await receive(call.storage, call.request, algorithm=requested_algorithm(call.headers))
     try:
         check_write(bucket, call.key, call.headers)
@@ -45,17 +43,26 @@ async def put_object(call: Call) -> Answer:
         blob=received.blob,
         headers=headers,
         checksums=received.checksums,
+        tags=tags,
     )
     call.storage.put(bucket, version)
     return Answer(
-        headers={"ETag": f'"{version.etag}"', **version_headers(bucket, version), **checksum_headers(version)}
+        headers={
+            "ETag": f'"{version.etag}"',
+            **version_headers(bucket, version),
+            **checksum_headers(version),
+            **encryption_of(headers),
+        }
     )
 
 
 def get_object(call: Call) -> Answer:
     bucket, version = _read(call)
     answer = Answer(headers=_object_headers(call, bucket, version), blob=version.body, length=version.body.size)
-    _apply_range(call.headers.get("Range"), version.body.size, answer)
+    if "partNumber" in call.query:
+        _apply_part(call, version, answer)
+    else:
+        _apply_range(call.headers.get("Range"), version.body.size, answer)
     for name, value in call.query.items():
         if name.startswith("response-"):
             answer.headers[name.removeprefix("response-").title()] = value
@@ -68,11 +75,23 @@ def head_object(call: Call) -> Answer:
 
 def delete_object(call: Call) -> Answer:
     bucket = call.found_bucket()
+    _check_delete(call, bucket)
     marker, version_id = _delete(call, bucket, call.key, call.query.get("versionId"))
     headers = {"x-amz-version-id": version_id} if version_id and bucket.versioning else {}
     if marker:
         headers["x-amz-delete-marker"] = "true"
     return Answer(status=204, headers=headers)
+
+
+def _check_delete(call: Call, bucket: Bucket) -> None:
+    """If-Match of a delete."""
+    wanted, latest = call.headers.get("If-Match"), bucket.latest(call.key)
+    if wanted is None:
+        return
+    if latest is None:
+        raise S3Error("NoSuchKey", "The specified key does not exist.", status=404)
+    if not etag_matches(wanted, latest.etag):
+        raise S3Error("PreconditionFailed", "At least one of the pre-conditions did not hold: If-Match", status=412)
 
 
 async def delete_objects(call: Call) -> Answer:
@@ -91,30 +110,6 @@ async def delete_objects(call: Call) -> Answer:
     return xml_answer(xml("DeleteResult", *([] if is_quiet else lines), namespace=NAMESPACE))
 
 
-def copy_object(call: Call) -> Answer:
-    bucket = call.found_bucket()
-    check_key(call.key)
-    source = _copy_source(call)
-    check_write(bucket, call.key, call.headers)
-    writer = call.storage.writer()
-    for chunk in source.body.chunks(0, source.body.size):
-        writer.write(chunk)
-    replaces = call.headers.get("x-amz-metadata-directive", "COPY") == "REPLACE"
-    version = Version(
-        key=call.key,
-        id=new_version_id(bucket),
-        modified=call.request.now,
-        etag=source.etag,
-        blob=writer.finish(),
-        headers=kept_headers(call.headers) if replaces else dict(source.headers),
-        checksums=dict(source.checksums),
-        checksum_type=source.checksum_type,
-    )
-    call.storage.put(bucket, version)
-    content = text("LastModified", timestamp(version.modified)) + text("ETag", f'"{version.etag}"')
-    return xml_answer(xml("CopyObjectResult", content, namespace=NAMESPACE), headers=version_headers(bucket, version))
-
-
 def _read(call: Call) -> tuple[Bucket, Version]:
     bucket = call.found_bucket()
     version = bucket.find(call.key, call.query.get("versionId"))
@@ -129,9 +124,25 @@ def _object_headers(call: Call, bucket: Bucket, version: Version) -> dict[str, s
         "ETag": f'"{version.etag}"',
         "Last-Modified": http_date(version.modified),
         "Accept-Ranges": "bytes",
+        **({"x-amz-tagging-count": str(len(version.tags))} if version.tags else {}),
         **version_headers(bucket, version),
         **checksums,
     }
+
+
+def _apply_part(call: Call, version: Version, answer: Answer) -> None:
+    """One part of a multipart object; any other object has one."""
+    if "Range" in call.headers:
+        raise S3Error("InvalidRequest", "Cannot specify both Range header and partNumber query parameter", status=400)
+    sizes = version.part_sizes or (version.body.size,)
+    number = call.number("partNumber", 1)
+    if not 1 <= number <= len(sizes):
+        raise S3Error("InvalidPartNumber", "The requested partnumber is not satisfiable", status=416)
+    start, size = sum(sizes[: number - 1]), sizes[number - 1]
+    if version.part_sizes:
+        answer.headers["x-amz-mp-parts-count"] = str(len(sizes))
+    answer.status, answer.start, answer.length = 206, start, size
+    answer.headers["Content-Range"] = f"bytes {start}-{max(start, start + size - 1)}/{version.body.size}"
 
 
 def _apply_range(header: str | None, size: int, answer: Answer) -> None:
@@ -168,13 +179,3 @@ def _delete(call: Call, bucket: Bucket, key: str, version_id: str | None) -> tup
     marker = Version(key=key, id=new_version_id(bucket), modified=call.request.now, etag="", blob=None)
     call.storage.put(bucket, marker)
     return True, marker.id
-
-
-def _copy_source(call: Call) -> Version:
-    path, _, query = call.headers["x-amz-copy-source"].partition("?")
-    name, _, key = urllib.parse.unquote(path).lstrip("/").partition("/")
-    parameters: Mapping[str, str] = dict(urllib.parse.parse_qsl(query))
-    source = call.storage.bucket(name).find(key, parameters.get("versionId"))
-    if source.body.size > 5 * 1024**3:
-        raise S3Error("InvalidRequest", "The source is larger than 5 GiB; copy it in parts.", status=400)
-    return source

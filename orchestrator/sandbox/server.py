@@ -156,7 +156,13 @@ class Sandbox:
                 if spec.name not in storage.buckets:
                     versioning = "Enabled" if spec.versioned else ""
                     storage.add_bucket(
-                        Bucket(name=spec.name, region=spec.region, created=started, versioning=versioning)
+                        Bucket(
+                            name=spec.name,
+                            region=spec.region,
+                            created=started,
+                            account=spec.account,
+                            versioning=versioning,
+                        )
                     )
             injector = Injector(options.faults, seed=options.seed, started=started)
             agents = self._make_agents(storage, home) if self._make_agents else None

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from orchestrator.sandbox.errors import S3Error
+from orchestrator.sandbox.fleet import DEFAULT_ACCOUNT
 from orchestrator.sandbox.home import Home, open_home
 from orchestrator.sandbox.plain import NOT_KEPT
 
@@ -153,6 +154,9 @@ class Version:
     checksums: dict[str, str] = field(default_factory=dict)
     """Header -> value, such as x-amz-checksum-crc32."""
     checksum_type: str = "FULL_OBJECT"
+    tags: dict[str, str] = field(default_factory=dict)
+    part_sizes: tuple[int, ...] = ()
+    """Of a multipart upload."""
 
     @property
     def body(self) -> Blob:
@@ -182,6 +186,7 @@ class Upload:
     headers: dict[str, str]
     algorithm: str | None
     checksum_type: str
+    tags: dict[str, str] = field(default_factory=dict)
     parts: dict[int, Part] = field(default_factory=dict, metadata=NOT_KEPT)
 
 
@@ -190,6 +195,8 @@ class Bucket:
     name: str
     region: str
     created: float
+    account: str = DEFAULT_ACCOUNT
+    """Its owner."""
     versioning: str = ""
     """Empty, Enabled or Suspended."""
     objects: dict[str, list[Version]] = field(default_factory=dict, metadata=NOT_KEPT)

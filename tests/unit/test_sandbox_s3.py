@@ -316,7 +316,7 @@ async def test_buckets(s3: Client) -> None:
 
 
 async def test_what_the_sandbox_lacks_it_says(s3: Client) -> None:
-    for method, path in (("GET", "/versioned?policy"), ("PUT", "/versioned/k?tagging"), ("POST", "/versioned/k")):
+    for method, path in (("GET", "/versioned?policy"), ("PUT", "/versioned/k?retention"), ("POST", "/versioned/k")):
         assert (await s3(method, path)).code == "NotImplemented"
     assert (await s3("PUT", f"/versioned/{'k' * 1025}", b"x")).code == "KeyTooLongError"
 
