@@ -6,17 +6,15 @@ group LocalFleet, and takes a plain directory for a bundle.
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import io
 import re
 import stat
-import tarfile
-import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from conformance.bundles import Case, build
 
 from orchestrator.sandbox.agent.bundles import Bundle
 from orchestrator.sandbox.agent.faults import ScriptFailure
@@ -25,8 +23,6 @@ from orchestrator.sandbox.agent.instance import EventResult, Instance
 from orchestrator.sandbox.agent.layout import Layout
 from orchestrator.sandbox.agent.rooted import Root
 from orchestrator.sandbox.ports import DeploymentSpec
-
-Case = Mapping[str, Any]
 
 EVENTS = (
     "BeforeBlockTraffic",
@@ -49,93 +45,12 @@ class OptionsError(Exception):
     """The local tool refuses before anything runs."""
 
 
-# --- bundles
-
-
-def build(case: Case, folder: Path) -> Bundle:
-    kind = case["bundle_type"]
-    if "archive_base64" in case:
-        return _from_bytes(kind, base64.b64decode(case["archive_base64"]))
-    match case["archive"]:
-        case "directory":
-            return Bundle(kind=kind, folder=_directory(case, folder))
-        case "zip":
-            return _from_bytes(kind, _zip(case))
-        case archive:
-            mode = {"tar": "w", "tgz": "w:gz", "tbz2": "w:bz2", "txz": "w:xz"}[archive]
-            return _from_bytes(kind, _tar(case, mode))
-
-
-def _from_bytes(kind: str, content: bytes) -> Bundle:
-    return Bundle(kind=kind, chunks=lambda: (content,))
-
-
-def _path(member: Case) -> str:
-    if "path_base64" in member:
-        return base64.b64decode(member["path_base64"]).decode(errors="surrogateescape")
-    path: str = member["path"]
-    return path
-
-
-def _content(member: Case) -> bytes:
-    if "base64" in member:
-        return base64.b64decode(member["base64"])
-    return str(member.get("text", "")).encode()
-
-
-def _zip(case: Case) -> bytes:
-    methods = {
-        "stored": zipfile.ZIP_STORED,
-        "deflated": zipfile.ZIP_DEFLATED,
-        "bzip2": zipfile.ZIP_BZIP2,
-        "lzma": zipfile.ZIP_LZMA,
-    }
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", methods[case.get("compression", "stored")]) as archive:
-        for member in case["members"]:
-            info = zipfile.ZipInfo(_path(member).rstrip("/") + ("/" if member["type"] == "dir" else ""))
-            info.compress_type = archive.compression
-            if member.get("dos"):
-                info.create_system, info.external_attr = 0, 0x20
-            else:
-                kinds = {"file": stat.S_IFREG, "dir": stat.S_IFDIR, "symlink": stat.S_IFLNK}
-                info.create_system = 3
-                info.external_attr = (kinds[member["type"]] | int(member.get("mode", "0644"), 8)) << 16
-            content = member["target"].encode() if member["type"] == "symlink" else _content(member)
-            archive.writestr(info, content)
-    return file.getvalue()
-
-
-def _tar(case: Case, mode: Any) -> bytes:
-    file = io.BytesIO()
-    with tarfile.open(fileobj=file, mode=mode, format=tarfile.GNU_FORMAT) as archive:
-        for member in case["members"]:
-            info = tarfile.TarInfo(_path(member))
-            kinds = {"file": tarfile.REGTYPE, "dir": tarfile.DIRTYPE, "symlink": tarfile.SYMTYPE, "hardlink": tarfile.LNKTYPE}
-            info.type = kinds[member["type"]]
-            info.mode = int(member.get("mode", "0644"), 8)
-            info.uid = info.gid = member.get("uid", 0)
-            info.linkname = member.get("target", "")
-            content = _content(member) if member["type"] == "file" else b""
-            info.size = len(content)
-            archive.addfile(info, io.BytesIO(content))
-    return file.getvalue()
-
-
-def _directory(case: Case, folder: Path) -> Path:
-    top = folder / "bundle"
-    top.mkdir()
-    for member in case["members"]:
-        path = top / _path(member)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if member["type"] == "symlink":
-            path.symlink_to(member["target"])
-        elif member["type"] == "dir":
-            path.mkdir(exist_ok=True)
-        else:
-            path.write_bytes(_content(member))
-            path.chmod(int(member.get("mode", "0644"), 8))
-    return top
+def bundle_of(step: Case, folder: Path) -> Bundle:
+    folder.mkdir()
+    path = build(step, folder)
+    if path.is_dir():
+        return Bundle(kind=step["bundle_type"], folder=path)
+    return Bundle(kind=step["bundle_type"], chunks=lambda: (path.read_bytes(),))
 
 
 # --- deploying
@@ -179,7 +94,7 @@ async def play(case: Case, agents: InstanceAgents, shelf: Shelf, folder: Path) -
         instance.root.write(path, b"precreated\n")
     outcomes = []
     for number, step in enumerate(case.get("steps", [case])):
-        shelf.bundle = build(step, folder)
+        shelf.bundle = bundle_of({"id": case["id"], **step}, folder / f"bundle-{number}")
         outcomes.append(await _deploy(instance, step, {**options, **step.get("options", {})}, number, shelf.bundle))
     after = _tree(instance.root)
     await agents.stop(f"i-{case['id']}")
@@ -249,8 +164,8 @@ def _logged(root: Root, layout: Layout) -> list[dict[str, Any]]:
         return []
     event, scripts = "", list[dict[str, Any]]()
     text = root.read(layout.scripts_log).decode(errors="replace")
-    for line in re.split(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d ", text, flags=re.MULTILINE)[1:]:
-        line = line.removesuffix("\n")
+    for entry in re.split(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d ", text, flags=re.MULTILINE)[1:]:
+        line = entry.removesuffix("\n")
         if line.startswith("LifecycleEvent - "):
             event = line.removeprefix("LifecycleEvent - ")
         elif line.startswith("Script - "):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 import looptime
 import pytest
+
+from orchestrator.sandbox.agent.bubble import NoBubblewrapError, Tools, find_tools
 
 T = TypeVar("T")
 
@@ -29,3 +32,14 @@ def virtual() -> Callable[[Coroutine[Any, Any, Any]], Any]:
             return runner.run(coroutine)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def tools() -> Tools:
+    """What runs hooks. Where it isn't installed, the tests that need it are skipped, saying so; in CI they fail."""
+    try:
+        return find_tools()
+    except NoBubblewrapError as error:
+        if os.environ.get("CI"):
+            pytest.fail(str(error))
+        pytest.skip(str(error))

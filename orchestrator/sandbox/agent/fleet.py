@@ -16,8 +16,8 @@ from orchestrator.sandbox.agent.instance import EventResult, Instance
 from orchestrator.sandbox.agent.limits import Limits
 from orchestrator.sandbox.agent.runner import BubbleRunner
 from orchestrator.sandbox.agent.skeleton import make_instance
+from orchestrator.sandbox.lifecycle import SUCCESS, Diagnostics
 from orchestrator.sandbox.ports import DeploymentSpec
-from orchestrator.sandbox.schedule import SUCCESS, Diagnostics
 
 _AT_ONCE = 32
 """Events that run at one time; each may have a worker thread, or three processes."""
