@@ -3,43 +3,24 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 
 import anyio
 import anyio.from_thread
 import anyio.to_thread
 
-from orchestrator.aws import ObjectInfo, ObjectStore
+from orchestrator.app.uploads import Opened, Stored, Stores, Uploads, place_of
+from orchestrator.aws import ObjectStore
 from orchestrator.bundle.digest import Digest
-from orchestrator.bundle.packing import materialise
 from orchestrator.bundle.remembered import HashCache
-from orchestrator.bundle.source import Bundle, digest, object_key
+from orchestrator.bundle.source import Bundle, digest
 from orchestrator.core.concurrent import map_limited
 from orchestrator.core.errors import RefusedError
-from orchestrator.core.events import BundlePacked, BundleUploaded, Event
-from orchestrator.core.model import BundleSource, Location, S3Revision, Target
+from orchestrator.core.events import BundlePacked, BundleUploaded, Event, WarningRaised
+from orchestrator.core.model import BundleSource, S3Revision, Target
 from orchestrator.core.ports import Artifact
-
-DIGEST_METADATA = "orchestrator-digest"
-"""The object's metadata that says what is in it, whatever its key is."""
-
-PARTS_IN_FLIGHT = 8
-"""Parts (8 MiB each) in memory over all uploads."""
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Opened:
-    """A source that was looked at."""
-
-    bundle: Bundle
-    digest: Digest
-
-
-Stores = Mapping[Location, ObjectStore]
 
 
 async def digest_all(
@@ -66,7 +47,7 @@ class ReleaseArtifacts:
         self._opened = opened
         self._stores = stores
         self._record = record
-        self._parts = anyio.CapacityLimiter(PARTS_IN_FLIGHT)
+        self._uploads = Uploads(stores, tell=lambda message: record(WarningRaised(message=message)))
 
     async def prepare(self, targets: Sequence[Target]) -> Artifact:
         target = targets[0]
@@ -79,71 +60,35 @@ class ReleaseArtifacts:
 
     async def _prepare_bundle(self, target: Target, source: BundleSource) -> Artifact:
         opened = self._opened[source]
-        known = opened.digest.value
-        key = object_key(source, target.application, known, opened.bundle.format)
-        store = self._stores[target.location]
         began = time.monotonic()
-        info = await store.head(source.bucket, key)
-        skipped = info is not None and info.metadata.get(DIGEST_METADATA) == known
-        if info is None or not skipped:
-            info = await self._upload(store, target, source, opened, key)
+        stored = await self._uploads.ensure(opened, place_of(source, opened, target.application, target.location))
+        self._tell(target, stored, opened.digest.value, time.monotonic() - began)
+        return Artifact(revision=stored.revision(opened.bundle), digest=opened.digest.value)
+
+    def _tell(self, target: Target, stored: Stored, known: str, seconds: float) -> None:
+        if stored.packed is not None:
+            self._record(
+                BundlePacked(
+                    application=target.application,
+                    digest=known,
+                    bytes=stored.packed.size,
+                    entries=stored.packed.entries,
+                    seconds=seconds,
+                )
+            )
         self._record(
             BundleUploaded(
                 application=target.application,
                 region=target.location.region,
-                bucket=source.bucket,
-                key=key,
+                bucket=stored.place.bucket,
+                key=stored.place.key,
                 digest=known,
-                bytes=info.size,
-                seconds=time.monotonic() - began,
-                skipped=skipped,
+                bytes=stored.info.size,
+                seconds=seconds,
+                skipped=not stored.is_new,
+                copied_from=stored.copied_from,
             )
         )
-        revision = S3Revision(
-            bucket=source.bucket,
-            key=key,
-            bundle_type=opened.bundle.format,
-            version=info.version_id,
-            etag=info.etag or None,
-        )
-        return Artifact(revision=revision, digest=known)
-
-    async def _upload(
-        self, store: ObjectStore, target: Target, source: BundleSource, opened: Opened, key: str
-    ) -> ObjectInfo:
-        with tempfile.TemporaryDirectory(prefix="orchestrator-") as folder:
-            packed = await pack(opened, Path(folder))
-            self._record(
-                BundlePacked(
-                    application=target.application,
-                    digest=packed.digest,
-                    bytes=packed.size,
-                    entries=packed.entries,
-                    seconds=packed.seconds,
-                )
-            )
-            metadata = {DIGEST_METADATA: packed.digest}
-            return await store.put(source.bucket, key, packed.path, metadata=metadata, limiter=self._parts)
-
-
-@dataclass(frozen=True, slots=True)
-class Archive:
-    path: Path
-    digest: str
-    size: int
-    entries: int
-    seconds: float
-
-
-async def pack(opened: Opened, folder: Path) -> Archive:
-    """In a worker thread, which ends soon after its task was cancelled: the folder it writes to is about to go."""
-
-    def work() -> Archive:
-        began = time.monotonic()
-        packed = materialise(opened.bundle, folder, expected=opened.digest, check=anyio.from_thread.check_cancelled)
-        return Archive(packed.path, packed.digest, packed.size, packed.entries, time.monotonic() - began)
-
-    return await anyio.to_thread.run_sync(work)
 
 
 async def pin(store: ObjectStore, revision: S3Revision) -> S3Revision:

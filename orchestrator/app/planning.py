@@ -8,7 +8,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 
-from orchestrator.app.bundles import DIGEST_METADATA, Opened, Stores, pin
+from orchestrator.app.bundles import pin
+from orchestrator.app.uploads import DIGEST_METADATA, Opened, Stores
 from orchestrator.aws import ObjectStore
 from orchestrator.bundle.source import object_key
 from orchestrator.core.chunks import chunks
@@ -227,7 +228,7 @@ async def _other_content(source: BundleSource, opened: Opened, current: S3Revisi
     """A key that doesn't hold the digest says nothing: then the object that was deployed says what is in it."""
     if source.key is None or "${digest}" in source.key:
         return None
-    info = await store.head(current.bucket, current.key, current.version)
+    info = await store.head(current.bucket, current.key, current.version, settings=source.stored)
     if info is None or (current.etag is not None and info.etag != current.etag):
         return "what was deployed is no longer in the bucket"
     return None if info.metadata.get(DIGEST_METADATA) == opened.digest.value else "other content under the same key"

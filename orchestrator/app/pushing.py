@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import re
 import shlex
-import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
-import anyio
+import anyio.from_thread
 import anyio.to_thread
 
-from orchestrator.app.bundles import DIGEST_METADATA, Opened, pack
 from orchestrator.app.services import is_near, open_services
-from orchestrator.aws import ObjectStore
-from orchestrator.bundle.source import Bundle, digest, object_key, open_source
+from orchestrator.app.uploads import Opened, Uploads, place_of
+from orchestrator.bundle.digest import Digest
+from orchestrator.bundle.source import Bundle, digest, open_source
+from orchestrator.core import storing
 from orchestrator.core.errors import Finding, InvalidInputError, RefusedError, UsageError
-from orchestrator.core.model import BundleFormat, BundleSource, Location, S3Revision
+from orchestrator.core.model import (
+    NO_OBJECT_SETTINGS,
+    BundleFormat,
+    BundleSource,
+    Location,
+    ObjectSettings,
+    S3Revision,
+)
 
 _SUFFIXES: Mapping[str, BundleFormat] = {".zip": "zip", ".tar": "tar", ".tgz": "tgz", ".tar.gz": "tgz"}
 
@@ -28,12 +36,29 @@ class PushOptions:
     source: Path
     bucket: str
     key: str
-    """May hold `${digest}` and `${format}`."""
+    """May hold `${digest}` and `${format}`, the rest expanded."""
     region: str
     format: BundleFormat | None = None
-    """None: what the key's ending says, else tgz (zip for Windows)."""
+    """None: what the key ends on, else zip as `aws deploy push` makes it; where it says `${format}`, as releases."""
     description: str | None = None
     ignore: Sequence[str] = ()
+    settings: ObjectSettings = NO_OBJECT_SETTINGS
+
+
+def checked(settings: ObjectSettings) -> ObjectSettings:
+    """As they are sent. Raises `UsageError` for what S3 would refuse."""
+    given = {
+        storing.owner_misfit: settings.expected_bucket_owner,
+        storing.acl_misfit: settings.acl,
+        storing.storage_class_misfit: settings.storage_class,
+    }
+    misfits = [check(value) for check, value in given.items() if value is not None]
+    misfits += [storing.tagging_misfit(dict(settings.tagging)), storing.misfit_of(settings)]
+    for misfit in misfits:
+        if misfit is not None:
+            option = "tag" if misfit.setting == "tagging" else misfit.setting.replace("_", "-")
+            raise UsageError(f"--{option}: {misfit.message}", hint=misfit.hint)
+    return storing.completed(settings)
 
 
 def parse_location(text: str) -> tuple[str, str]:
@@ -44,27 +69,40 @@ def parse_location(text: str) -> tuple[str, str]:
     return bucket, key
 
 
-def open_for_push(options: PushOptions) -> tuple[Bundle, Sequence[Finding]]:
-    """Checks the source before anything is uploaded; raises with all mistakes, returns the warnings."""
+def open_bundle(options: PushOptions) -> Bundle:
+    """The source; mistakes in the AppSpec are in the report.
+
+    Raises `BundleError`, and `UsageError` when the key's ending is another format's.
+    """
     ending = next((name for suffix, name in _SUFFIXES.items() if options.key.lower().endswith(suffix)), None)
-    wanted = options.format or (None if options.source.is_file() else ending)
     source = BundleSource(
         path=options.source.absolute(),
         bucket=options.bucket,
         prefix="",
-        format=wanted,
+        format=options.format or (None if options.source.is_file() else ending or _usual_format(options.key)),
         ignore=tuple(options.ignore),
         key=options.key,
+        stored=options.settings,
     )
     bundle = open_source(source, shown=str(options.source))
-    if bundle.report.errors:
-        raise InvalidInputError(list(bundle.report.errors))
     if ending is not None and ending != bundle.format:
         raise UsageError(
             f"the key ends like a {ending} archive, and the bundle is a {bundle.format}",
             hint=f"let the key end on .{bundle.format}, or give --format {ending}",
         )
-    return bundle, bundle.report.warnings
+    return bundle
+
+
+def _usual_format(key: str) -> BundleFormat | None:
+    """Of a key that doesn't say; None: by the AppSpec."""
+    return None if "${format}" in key else "zip"
+
+
+def check_bundle(bundle: Bundle) -> Sequence[Finding]:
+    """The warnings; raises with all mistakes."""
+    if bundle.report.errors:
+        raise InvalidInputError(list(bundle.report.errors))
+    return bundle.report.warnings
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,14 +116,13 @@ async def push(options: PushOptions, bundle: Bundle, env: Mapping[str, str]) -> 
     """The revision that was uploaded, or was there already, and is registered now."""
     location = Location(region=options.region)
     async with open_services([location], near=is_near(env)) as services:
-        known = await anyio.to_thread.run_sync(digest, bundle)
-        key = object_key(bundle.source, options.application_name, known.value, bundle.format)
-        store = services.stores[location]
-        revision = S3Revision(bucket=options.bucket, key=key, bundle_type=bundle.format)
-        pushed = await _upload(store, Opened(bundle, known), revision)
-        description = options.description or "uploaded by orchestrator push"
+        uploads = Uploads(services.stores, tell=lambda _: None)  # one place only: nothing is copied
+        opened = Opened(bundle, await _digest(bundle))
+        stored = await uploads.ensure(opened, place_of(bundle.source, opened, options.application_name, location))
+        revision = stored.revision(bundle)
+        description = options.description or f"Uploaded by orchestrator {datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f} UTC"
         try:
-            await services.codedeploys[location].register(options.application_name, pushed.revision, description)
+            await services.codedeploys[location].register(options.application_name, revision, description)
         except RefusedError as error:
             if error.code.startswith("ApplicationDoesNotExist"):
                 error.hint = (
@@ -93,24 +130,11 @@ async def push(options: PushOptions, bundle: Bundle, env: Mapping[str, str]) -> 
                     "bucket already, and isn't uploaded again"
                 )
             raise
-        return pushed
+        return Pushed(revision=revision, uploaded=stored.info.size if stored.is_new else None)
 
 
-async def _upload(store: ObjectStore, opened: Opened, revision: S3Revision) -> Pushed:
-    info = await store.head(revision.bucket, revision.key)
-    uploaded: int | None = None
-    if info is None or info.metadata.get(DIGEST_METADATA) != opened.digest.value:
-        with tempfile.TemporaryDirectory(prefix="orchestrator-") as folder:
-            packed = await pack(opened, Path(folder))
-            uploaded = packed.size
-            info = await store.put(
-                revision.bucket,
-                revision.key,
-                packed.path,
-                metadata={DIGEST_METADATA: packed.digest},
-                limiter=anyio.CapacityLimiter(8),
-            )
-    return Pushed(revision=replace(revision, version=info.version_id, etag=info.etag or None), uploaded=uploaded)
+async def _digest(bundle: Bundle) -> Digest:
+    return await anyio.to_thread.run_sync(lambda: digest(bundle, check=anyio.from_thread.check_cancelled))
 
 
 def create_command(application_name: str, revision: S3Revision) -> str:

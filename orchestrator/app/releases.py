@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
-from orchestrator.app.bundles import Opened, ReleaseArtifacts, digest_all
+from orchestrator.app.bundles import ReleaseArtifacts, digest_all
 from orchestrator.app.caches import hash_cache
 from orchestrator.app.planning import build_plan
 from orchestrator.app.regions import default_region
@@ -25,6 +25,7 @@ from orchestrator.app.services import (
 from orchestrator.app.sources import check_sources
 from orchestrator.app.stand_ins import for_rehearsal, put_stand_ins
 from orchestrator.app.stores import hold_lease, open_state
+from orchestrator.app.uploads import Opened
 from orchestrator.app.views import ViewOptions, open_views
 from orchestrator.bundle.source import Bundle
 from orchestrator.core.control import OnCancel

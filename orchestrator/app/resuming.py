@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from orchestrator import __version__
-from orchestrator.app.bundles import Opened, ReleaseArtifacts, digest_all
+from orchestrator.app.bundles import ReleaseArtifacts, digest_all
 from orchestrator.app.caches import hash_cache
 from orchestrator.app.looking import read_release
 from orchestrator.app.releases import ReleaseOptions, prepare
 from orchestrator.app.running import RunOptions, carry_out
 from orchestrator.app.services import AWS_POLL_INTERVAL, SANDBOX_POLL_INTERVAL, is_near, open_services
 from orchestrator.app.stores import hold_lease, open_state
+from orchestrator.app.uploads import Opened
 from orchestrator.app.views import ViewOptions, open_views
 from orchestrator.bundle.source import Bundle
 from orchestrator.core.control import OnCancel

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from orchestrator.bundle.source import Bundle, open_source
 from orchestrator.core.errors import BundleError, Finding, InvalidInputError
-from orchestrator.core.model import BundleSource, Target
+from orchestrator.core.model import NO_OBJECT_SETTINGS, BundleSource, Target
 from orchestrator.manifest import Release
 
 
@@ -20,7 +20,7 @@ class Sources:
 
     def open(self, source: BundleSource) -> Bundle:
         """Raises `BundleError`, the same each time."""
-        content = replace(source, bucket="", prefix="", key=None)
+        content = replace(source, bucket="", prefix="", key=None, stored=NO_OBJECT_SETTINGS)
         if content not in self._opened:
             try:
                 self._opened[content] = open_source(content, shown=_shown(source.path))

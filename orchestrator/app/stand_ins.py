@@ -8,12 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import cast, get_args
 
-import anyio
 import anyio.to_thread
 
-from orchestrator.app.bundles import Opened, Stores, pack
-from orchestrator.aws import ObjectStore
-from orchestrator.bundle.source import digest, open_source
+from orchestrator.app.uploads import Stores
+from orchestrator.aws import Buffers, ObjectStore
+from orchestrator.bundle.packing import materialise
+from orchestrator.bundle.source import open_source
 from orchestrator.core.errors import Finding
 from orchestrator.core.model import BundleFormat, BundleSource, S3Revision, Target
 from orchestrator.manifest import Release
@@ -69,6 +69,5 @@ async def _put(revision: S3Revision, store: ObjectStore, folder: Path) -> None:
         bundle = open_source(
             BundleSource(path=tree, bucket=revision.bucket, prefix="", format=cast("BundleFormat", kind))
         )
-        known = await anyio.to_thread.run_sync(digest, bundle)
-        path = (await pack(Opened(bundle, known), packed)).path
-    await store.put(revision.bucket, revision.key, path, metadata={}, limiter=anyio.CapacityLimiter(1))
+        path = (await anyio.to_thread.run_sync(materialise, bundle, packed)).path
+    await store.put_file(revision.bucket, revision.key, path, metadata={}, buffers=Buffers())

@@ -4,6 +4,8 @@ Nothing here imports the SDK until the first call (`sdk` and `fastjson` do, and 
 it costs about 0.4 s of CPU that `validate` and `--help` must not pay.
 """
 
+from orchestrator.aws.buffers import Buffers
+from orchestrator.aws.copying import CopySource
 from orchestrator.aws.identity import Identity, caller_identity
 from orchestrator.aws.retry import Backoff
 from orchestrator.aws.s3 import ObjectInfo, ObjectStore
@@ -13,7 +15,9 @@ from orchestrator.aws.transport import CodeDeployTransport
 __all__ = [
     "AwsSession",
     "Backoff",
+    "Buffers",
     "CodeDeployTransport",
+    "CopySource",
     "Identity",
     "ObjectInfo",
     "ObjectStore",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 from typing import Any
 
@@ -60,7 +59,7 @@ class S3Blobs:
     async def put(self, name: str, content: bytes, *, absent: bool = False, match: str | None = None) -> str:
         parameters: dict[str, Any] = {
             "Key": self._root + name,
-            "Body": io.BytesIO(content),
+            "Body": content,
             "ContentType": "application/json",
             "ChecksumAlgorithm": CHECKSUM,
         }

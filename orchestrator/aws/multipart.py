@@ -1,151 +1,96 @@
-"""One multipart upload: parts side by side, each repeated on its own, and nothing left at S3 when it fails."""
+"""One multipart upload: created once, parts repeated each on its own, completed or aborted."""
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import anyio
 
-from orchestrator.aws.cleanup import Call, abort_unanswered, abort_upload
+from orchestrator.aws.cleanup import Call, abort_unanswered, abort_upload, bucket_of
+from orchestrator.aws.parts import Part
 from orchestrator.aws.retry import Backoff, retrying
 from orchestrator.aws.settle import Settled
-from orchestrator.aws.source import Source
-from orchestrator.core.errors import AnswerLostError, BundleError, CallError, RefusedError
+from orchestrator.core.errors import AnswerLostError, RefusedError
 
 CHECKSUM = "CRC32"
-"""Sent with each body (over TLS in place of its SHA-256) and verified by S3."""
-PART_SIZE = 8 * 1024 * 1024
-PARTS_MAX = 10_000
-"""Parts that S3 takes for one object."""
+"""Sent with each body and verified by S3; over TLS in place of the body's SHA-256."""
 CREATE_GRACE = 3.0
 """Seconds that a cancelled run still waits for the id of an upload that it has just asked for."""
 
 Answer = dict[str, Any]
 
 
-def part_size_for(size: int) -> int:
-    """Bytes of a part: 8 MiB, or as many whole MiB as it takes to stay within 10,000 parts."""
-    mebibyte = 1024 * 1024
-    needed = -(-size // PARTS_MAX)
-    return max(PART_SIZE, -(-needed // mebibyte) * mebibyte)
-
-
 class MultipartUpload:
-    """Uploads one file; for one use."""
+    """For one object; for one use."""
 
-    def __init__(
-        self, *, call: Call, backoff: Backoff, limiter: anyio.CapacityLimiter, progress: Callable[[int], None]
-    ) -> None:
+    def __init__(self, head: Mapping[str, Any], *, call: Call, backoff: Backoff) -> None:
+        """`head`: what CreateMultipartUpload takes."""
+        self._head = head
         self._call = call
         self._backoff = backoff
-        self._limiter = limiter
-        self._progress = progress
         self._place: dict[str, Any] | None = None
         self._create_lost = False
         self._parts: dict[int, dict[str, Any]] = {}
-        self._failures: list[CallError | BundleError | OSError] = []
 
-    async def run(self, head: Mapping[str, Any], source: Source) -> Answer:
-        """The answer of CompleteMultipartUpload; `head` is what CreateMultipartUpload takes.
+    async def create(self) -> None:
+        await retrying(self._create_once, backoff=self._backoff)
 
-        Raises `CallError`, `BundleError`, OSError.
-        """
+    async def _create_once(self) -> None:
+        parameters = {**self._head, "ChecksumAlgorithm": CHECKSUM, "ChecksumType": "FULL_OBJECT"}
+        creation = Settled(lambda: self._call("CreateMultipartUpload", parameters), grace=CREATE_GRACE)
         try:
-            place = await self._create(head)
-            await self._upload_parts(place, source)
-            source.check_unchanged()
-            return await self._complete(place, source.size)
-        except BaseException as error:
-            if self._place is not None:
-                left = await abort_upload(self._call, self._place, backoff=self._backoff)
-                if left is not None:
-                    error.add_note(left)
-            raise
-        finally:
-            if self._create_lost:
-                await abort_unanswered(self._call, head)
-
-    async def _create(self, head: Mapping[str, Any]) -> dict[str, Any]:
-        return await retrying(lambda: self._create_once(head), backoff=self._backoff)
-
-    async def _create_once(self, head: Mapping[str, Any]) -> dict[str, Any]:
-        creation = Settled(lambda: self._call("CreateMultipartUpload", head), grace=CREATE_GRACE)
-        try:
-            answer = await creation.run()
+            await creation.run()
         except AnswerLostError:
             self._create_lost = True
             raise
-        except anyio.get_cancelled_exc_class():
+        finally:
             if creation.answers:
-                self._remember(head, creation.answers[0])
-            else:
-                self._create_lost = True
-            raise
-        return self._remember(head, answer)
+                named = {**bucket_of(self._head), "Key": self._head["Key"]}
+                self._place = {**named, "UploadId": creation.answers[0]["UploadId"]}
+        # Cancelled without an answer: `abandon` looks for it.
 
-    def _remember(self, head: Mapping[str, Any], answer: Answer) -> dict[str, Any]:
-        self._place = {"Bucket": head["Bucket"], "Key": head["Key"], "UploadId": answer["UploadId"]}
-        return self._place
+    async def send(self, part: Part) -> None:
+        parameters = {
+            **self._named(),
+            "PartNumber": part.number,
+            "Body": part.content,
+            "ChecksumCRC32": part.checksum,
+        }
+        answer = await retrying(lambda: self._call("UploadPart", parameters), backoff=self._backoff)
+        self._parts[part.number] = {
+            "PartNumber": part.number,
+            "ETag": answer["ETag"],
+            "ChecksumCRC32": part.checksum,
+        }
 
-    async def _upload_parts(self, place: Mapping[str, Any], source: Source) -> None:
-        size = part_size_for(source.size)
-        offsets = enumerate(range(0, source.size, size), start=1)
-        workers = min(self._limiter.total_tokens, -(-source.size // size))
-        async with anyio.create_task_group() as tasks:
-            for _ in range(int(workers)):
-                tasks.start_soon(self._work, place, source, size, offsets, tasks.cancel_scope)
-        # Out of the group: by now no part is under way any more.
-        if self._failures:
-            raise self._failures[0]
-
-    async def _work(
-        self,
-        place: Mapping[str, Any],
-        source: Source,
-        size: int,
-        offsets: Iterator[tuple[int, int]],
-        scope: anyio.CancelScope,
-    ) -> None:
-        try:
-            while True:
-                # The turn first, the part then: whoever waits holds no part in memory.
-                async with self._limiter:
-                    taken = next(offsets, None)
-                    if taken is None:
-                        return
-                    number, offset = taken
-                    await self._upload_part(place, source, number, offset, min(size, source.size - offset))
-        except (CallError, BundleError, OSError) as error:
-            self._failures.append(error)
-            scope.cancel()
-
-    async def _upload_part(
-        self, place: Mapping[str, Any], source: Source, number: int, offset: int, length: int
-    ) -> None:
-        content = await source.read(offset, length)
-        answer = await retrying(
-            lambda: self._call(
-                "UploadPart",
-                {**place, "PartNumber": number, "Body": io.BytesIO(content), "ChecksumAlgorithm": CHECKSUM},
-            ),
-            backoff=self._backoff,
-        )
-        part = {"PartNumber": number, "ETag": answer["ETag"]}
-        if checksum := answer.get("ChecksumCRC32"):
+    async def copy_part(self, number: int, source: Mapping[str, Any]) -> None:
+        """`source`: what UploadPartCopy takes to say what is copied."""
+        parameters = {**self._named(), **source, "PartNumber": number}
+        answer = await retrying(lambda: self._call("UploadPartCopy", parameters), backoff=self._backoff)
+        copied = answer["CopyPartResult"]
+        part = {"PartNumber": number, "ETag": copied["ETag"]}
+        if checksum := copied.get("ChecksumCRC32"):
             part["ChecksumCRC32"] = checksum
         self._parts[number] = part
-        self._progress(length)
 
-    async def _complete(self, place: Mapping[str, Any], size: int) -> Answer:
+    async def complete(self, *, size: int, checksum: str | None) -> Answer:
+        """`checksum`: of the whole object; S3 refuses to complete another one."""
         parts = [self._parts[number] for number in sorted(self._parts)]
+        parameters = {
+            **self._named(),
+            "MultipartUpload": {"Parts": parts},
+            "ChecksumType": "FULL_OBJECT",
+            "MpuObjectSize": size,
+        }
+        if checksum is not None:
+            parameters["ChecksumCRC32"] = checksum
         lost = False
 
         async def complete() -> Answer:
             nonlocal lost
             try:
-                return await self._call("CompleteMultipartUpload", {**place, "MultipartUpload": {"Parts": parts}})
+                return await self._call("CompleteMultipartUpload", parameters)
             except AnswerLostError:
                 lost = True
                 raise
@@ -153,15 +98,39 @@ class MultipartUpload:
                 if not (lost and error.code == "NoSuchUpload"):
                     raise
                 # The attempt whose answer was lost may have completed it.
-                return await self._completed_before(place, size, len(parts), error)
+                return await self._completed_before(size, checksum, error)
 
         return await retrying(complete, backoff=self._backoff)
 
-    async def _completed_before(self, place: Mapping[str, Any], size: int, parts: int, refusal: RefusedError) -> Answer:
+    async def _completed_before(self, size: int, checksum: str | None, refusal: RefusedError) -> Answer:
+        place = {name: value for name, value in self._named().items() if name != "UploadId"}
         try:
-            found = await self._call("HeadObject", {"Bucket": place["Bucket"], "Key": place["Key"]})
+            found = await self._call("HeadObject", {**place, "ChecksumMode": "ENABLED"})
         except RefusedError:
             raise refusal from None
-        if found["ContentLength"] != size or not str(found["ETag"]).strip('"').endswith(f"-{parts}"):
+        is_ours = (
+            found.get("ChecksumCRC32") == checksum
+            if checksum is not None and found.get("ChecksumType") == "FULL_OBJECT"
+            else str(found["ETag"]).strip('"').endswith(f"-{len(self._parts)}")
+        )
+        if found["ContentLength"] != size or not is_ours:
             raise refusal
         return found
+
+    async def abandon(self, error: BaseException) -> None:
+        """Makes S3 forget it, also in a cancelled task; what can't be forgotten is noted on the error."""
+        if self._place is not None:
+            left = await abort_upload(self._call, self._place, backoff=self._backoff)
+            if left is not None:
+                error.add_note(left)
+        elif isinstance(error, anyio.get_cancelled_exc_class()):
+            self._create_lost = True
+
+    async def forget_unanswered(self) -> None:
+        """Aborts what an attempt at creating it may have begun whose answer was lost."""
+        if self._create_lost:
+            await abort_unanswered(self._call, self._head)
+
+    def _named(self) -> dict[str, Any]:
+        assert self._place is not None  # noqa: S101 - nothing is sent before it was created
+        return self._place

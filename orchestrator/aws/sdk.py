@@ -23,10 +23,12 @@ from aiobotocore.session import AioSession, get_session
 from botocore.exceptions import NoCredentialsError
 
 from orchestrator import __version__
+from orchestrator.aws.body import Body
 from orchestrator.aws.fastjson import FastParserFactory
 from orchestrator.aws.session import Timeouts
 
 ROLE_SESSION_NAME = "orchestrator"
+_CRC_HEADER = "x-amz-checksum-crc32"
 CONNECTIONS = 50
 """Connections at once for each client."""
 
@@ -101,9 +103,15 @@ class Sdk:
             **keys,
         )
 
+    def body(self, content: bytes | memoryview) -> Body:
+        return Body(content)
+
     def _new_session(self) -> AioSession:
         session = get_session() if self._environment is None else AioSession(session_vars=_NO_FILES_NO_PROFILE)
         session.register_component("response_parser_factory", FastParserFactory())
+        session.register("request-created.s3.UploadPart", _without_expect)
+        for operation in ("PutObject", "UploadPart"):
+            session.register(f"request-created.s3.{operation}", _checked_by_crc)
         return session
 
     def _config(self, service: str) -> AioConfig:
@@ -131,6 +139,21 @@ class Sdk:
                 s3={"addressing_style": "path"} if service == "s3" else None,
             )
         )
+
+
+def _without_expect(request: Any, **_: object) -> None:
+    """No `Expect: 100-continue` for parts: it costs a round trip each, and their upload was just agreed to."""
+    del request.headers["Expect"]
+
+
+def _checked_by_crc(request: Any, **_: object) -> None:
+    """A CRC32 that we give is as good as one that botocore computes: over TLS the body then needs no SHA-256 besides.
+
+    botocore decides that by this entry, and writes it only where the CRC is its own. On plain HTTP it always signs.
+    """
+    if _CRC_HEADER in request.headers:
+        algorithm = {"algorithm": "crc32", "in": "header", "name": _CRC_HEADER}
+        request.context["checksum"] = {**request.context.get("checksum", {}), "request_algorithm": algorithm}
 
 
 def _give_credentials(session: AioSession, credentials: object) -> None:

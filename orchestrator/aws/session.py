@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -54,6 +53,8 @@ class Caller(Protocol):
 @dataclass(frozen=True, slots=True)
 class _Client:
     operations: Mapping[str, Callable[..., Awaitable[Answer]]]
+    body: Callable[[bytes | memoryview], object]
+    """Makes of bytes what is sent without a copy."""
 
 
 class AwsSession:
@@ -126,6 +127,8 @@ class AwsSession:
     ) -> Answer:
         with anyio.fail_after(self._deadline(service, parameters)):
             client = self._clients.get((service, location)) or await self._open_client(service, location)
+            if isinstance(content := parameters.get("Body"), bytes | memoryview):
+                parameters = {**parameters, "Body": client.body(content)}
             answer = await client.operations[operation](**parameters)
             answer.pop("ResponseMetadata", None)
             if service == "s3" and operation == "GetObject":
@@ -140,10 +143,10 @@ class AwsSession:
         if service != "s3":
             return self._timeouts.attempt
         body = parameters.get("Body")
-        if not isinstance(body, io.BytesIO):
+        if body is None:
             return None  # the time without a byte counts from the end of the request on
         # Before that nothing does in aiohttp: a server that never says "100 Continue" would be waited for for ever.
-        return self._timeouts.read_s3 + body.getbuffer().nbytes / SLOWEST_UPLOAD
+        return self._timeouts.read_s3 + len(body) / SLOWEST_UPLOAD
 
     async def _open_client(self, service: Service, location: Location) -> _Client:
         async with self._lock:
@@ -156,7 +159,7 @@ class AwsSession:
             session = await self._session_for(sdk, location)
             opened = await self._stack.enter_async_context(sdk.open_client(session, service, location.region))
             names: Mapping[str, str] = opened.meta.method_to_api_mapping
-            client = _Client({operation: getattr(opened, method) for method, operation in names.items()})
+            client = _Client({operation: getattr(opened, method) for method, operation in names.items()}, sdk.body)
             self._clients[service, location] = client
             return client
 

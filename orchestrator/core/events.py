@@ -175,6 +175,8 @@ class BundleUploaded(Event):
     seconds: float
     skipped: bool = False
     """The bucket had it already."""
+    copied_from: str | None = None
+    """The object that S3 copied it from: nothing was sent from here."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -194,6 +194,26 @@ def describe_revision(revision: Revision | None) -> str:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ObjectSettings:
+    """How a bundle's object is stored, in S3's own words. None isn't sent: what the bucket says holds."""
+
+    expected_bucket_owner: str | None = None
+    """An account's id; S3 refuses every call when the bucket is another's."""
+    server_side_encryption: str | None = None
+    """AES256, aws:kms or aws:kms:dsse."""
+    sse_kms_key_id: str | None = None
+    bucket_key_enabled: bool | None = None
+    acl: str | None = None
+    """A canned ACL."""
+    storage_class: str | None = None
+    tagging: tuple[tuple[str, str], ...] = ()
+    """Keys and values of tags."""
+
+
+NO_OBJECT_SETTINGS = ObjectSettings()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class BundleSource:
     """A directory with an `appspec.yml`, or a ready archive, that goes to S3 before it is deployed."""
 
@@ -214,6 +234,7 @@ class BundleSource:
     compression: Compression = "fast"
     key: str | None = None
     """The object's key, expanded but for `${digest}` and `${format}`; None: the usual, named by the digest."""
+    stored: ObjectSettings = NO_OBJECT_SETTINGS
 
 
 RevisionSource = BundleSource | S3Revision | GitHubRevision | AppSpecRevision

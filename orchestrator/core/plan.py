@@ -17,6 +17,7 @@ from orchestrator.core.model import (
     DeploymentSettings,
     GitHubRevision,
     Location,
+    ObjectSettings,
     Revision,
     RevisionSource,
     S3Revision,
@@ -149,7 +150,13 @@ def target_from_dict(data: Mapping[str, Any]) -> Target:
     source = dict(data["source"])
     cls = _SOURCES[source.pop("kind")]
     if cls is BundleSource:
-        source |= {"path": Path(source["path"]), "ignore": tuple(source["ignore"])}
+        stored = dict(source.get("stored") or {})  # journals of earlier versions have none
+        stored["tagging"] = tuple((key, value) for key, value in stored.get("tagging") or ())
+        source |= {
+            "path": Path(source["path"]),
+            "ignore": tuple(source["ignore"]),
+            "stored": ObjectSettings(**stored),
+        }
     settings = dict(data["settings"])
     if settings["auto_rollback"] is not None:
         settings["auto_rollback"] = tuple(settings["auto_rollback"])

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, GetJsonSchemaHandler, PlainValidator
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError
 
+from orchestrator.core.storing import Misfit
 from orchestrator.manifest.nodes import OddInt
+
+T = TypeVar("T")
 
 NAME = re.compile(r"[A-Za-z0-9._+=,@-]{1,100}\Z")
 BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]\Z")
@@ -168,6 +172,18 @@ def check_role(value: str) -> str:
     if not ROLE.match(value):
         raise mistake(f"{value!r} is not the ARN of a role", "it looks like arn:aws:iam::123456789012:role/deploy")
     return value
+
+
+def fitting(check: Callable[[T], Misfit | None]) -> Callable[[T], T]:
+    """A validator from what S3 takes."""
+
+    def validate(value: T) -> T:
+        misfit = check(value)
+        if misfit is not None:
+            raise mistake(misfit.message, misfit.hint)
+        return value
+
+    return validate
 
 
 def check_line(value: str) -> str:

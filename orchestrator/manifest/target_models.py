@@ -20,6 +20,7 @@ from orchestrator.manifest.fields import (
     mistake,
 )
 from orchestrator.manifest.gate_models import GateUse, HookUse, Strict
+from orchestrator.manifest.object_models import StoredObject
 
 RollbackEvent = Annotated[
     Literal["DEPLOYMENT_FAILURE", "DEPLOYMENT_STOP_ON_ALARM", "DEPLOYMENT_STOP_ON_REQUEST"], TEMPLATED
@@ -248,7 +249,7 @@ AlarmSetting = Annotated[
 ]
 
 
-class Settings(Strict):
+class Settings(StoredObject):
     """Settings of targets: a group's replace those of its application, and these the defaults.
 
     `needs`, `after`, `labels`, `gates` and `hooks` add up instead.

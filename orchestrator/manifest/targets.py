@@ -8,12 +8,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from orchestrator.core import storing
 from orchestrator.core.model import (
     AppSpecRevision,
     BundleSource,
     DeploymentSettings,
     GitHubRevision,
     Location,
+    ObjectSettings,
     RevisionSource,
     S3Revision,
 )
@@ -79,6 +81,20 @@ def deployment_settings(levels: Sequence[Level]) -> DeploymentSettings:
     )
 
 
+def object_settings(levels: Sequence[Level]) -> ObjectSettings:
+    """How bundles are stored. Settings replace each other one by one; of tags the nearest mapping holds whole."""
+    tags = setting(levels, "tagging", dict)
+    return ObjectSettings(
+        expected_bucket_owner=setting(levels, "expected_bucket_owner", str),
+        server_side_encryption=setting(levels, "server_side_encryption", str),
+        sse_kms_key_id=setting(levels, "sse_kms_key_id", str),
+        bucket_key_enabled=setting(levels, "bucket_key_enabled", bool),
+        acl=setting(levels, "acl", str),
+        storage_class=setting(levels, "storage_class", str),
+        tagging=tuple(sorted((tags or {}).items())),
+    )
+
+
 # --- revisions -------------------------------------------------------------------------------------------------------
 
 
@@ -91,7 +107,7 @@ class Revisions:
         self._name = name
         self._problems = problems
         self._ready: RevisionSource | None = None
-        self._bundles: dict[tuple[str, str], BundleSource] = {}
+        self._bundles: dict[tuple[str, str, ObjectSettings], BundleSource] = {}
 
     def of(self, levels: Sequence[Level]) -> RevisionSource:
         """The revision of one target; targets with the same settings share it."""
@@ -111,8 +127,9 @@ class Revisions:
                 "there is no bucket for its archive",
                 "set bucket: in the defaults, the application or the group",
             )
-        if (bucket, prefix) not in self._bundles:
-            self._bundles[bucket, prefix] = BundleSource(
+        stored = self._stored(levels)
+        if (bucket, prefix, stored) not in self._bundles:
+            self._bundles[bucket, prefix, stored] = BundleSource(
                 path=self._path("source", source),
                 bucket=bucket,
                 prefix=prefix,
@@ -123,8 +140,18 @@ class Revisions:
                 symlinks=self._revision.symlinks,
                 compression=self._revision.compression,
                 key=self._revision.key,
+                stored=stored,
             )
-        return self._bundles[bucket, prefix]
+        return self._bundles[bucket, prefix, stored]
+
+    def _stored(self, levels: Sequence[Level]) -> ObjectSettings:
+        given = object_settings(levels)
+        misfit = storing.misfit_of(given)
+        if misfit is not None:
+            nearest = next(level for level in reversed(levels) if child(level.node, misfit.setting) is not None)
+            node = child(nearest.node, misfit.setting) or self._node
+            self._problems.add(node, (*nearest.place, misfit.setting), misfit.message, misfit.hint)
+        return storing.completed(given)
 
     def _other(self) -> RevisionSource:
         revision = self._revision

@@ -85,7 +85,7 @@ class Instruments:
         self._bundle_bytes.inc(event.bytes)
         if event.skipped:
             self._uploads_skipped.inc()
-        else:
+        elif event.copied_from is None:
             self._upload_bytes.inc(event.bytes)
             self._upload_duration.observe(max(0.0, event.seconds))
 

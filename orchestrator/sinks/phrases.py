@@ -104,9 +104,11 @@ def _of_bundle(event: ev.Event) -> Phrase | None:
             where = short_digests(one_line(f"s3://{event.bucket}/{event.key}"))
             if event.skipped:
                 return Phrase(about=event.application, text=f"upload skipped, already there: {where}")
-            return Phrase(
-                about=event.application, text=f"uploaded {size(event.bytes)} in {duration(event.seconds)} to {where}"
-            )
+            done = f"uploaded {size(event.bytes)} in {duration(event.seconds)} to {where}"
+            if event.copied_from is not None:
+                origin = short_digests(one_line(event.copied_from))
+                done = f"copied {size(event.bytes)} in {duration(event.seconds)} from {origin} to {where}"
+            return Phrase(about=event.application, text=done)
         case _:
             return None
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import anyio
 import pytest
 
-from orchestrator.aws import AwsSession, Backoff, CodeDeployTransport, ObjectStore, caller_identity
-from orchestrator.aws.multipart import PART_SIZE
+from orchestrator.aws import AwsSession, Backoff, Buffers, CodeDeployTransport, ObjectStore, caller_identity
+from orchestrator.aws.parts import PART_SIZE
 from orchestrator.core.errors import AnswerLostError, CredentialsError, RefusedError, ThrottledError
 from orchestrator.core.model import Location
 from orchestrator.sandbox.fleet import BucketSpec, FleetSpec, GroupSpec
@@ -56,7 +56,9 @@ class Bench:
 
     @property
     def store(self) -> ObjectStore:
-        return ObjectStore(self.session, HERE, backoff=Backoff(base=0.01, attempts=8))
+        return ObjectStore(
+            self.session, HERE, backoff=Backoff(base=0.01, attempts=8), patience=Backoff(base=0.01, attempts=8)
+        )
 
     async def uploads_left(self, bucket: str = "versioned") -> int:
         answer = await self.session.call("s3", HERE, "ListMultipartUploads", {"Bucket": bucket})
@@ -71,8 +73,8 @@ async def bench() -> AsyncIterator[Bench]:
         yield Bench(sandbox, session)
 
 
-def limiter() -> anyio.CapacityLimiter:
-    return anyio.CapacityLimiter(3)
+def buffers() -> Buffers:
+    return Buffers(3 * PART_SIZE)
 
 
 def file_of(folder: Path, size: int) -> Path:
@@ -164,7 +166,7 @@ async def test_an_empty_region_is_the_one_of_the_environment(bench: Bench) -> No
 @pytest.mark.parametrize("size", [0, 1000, BIG])
 async def test_what_is_put_is_there(bench: Bench, tmp_path: Path, size: int) -> None:
     path = file_of(tmp_path, size)
-    put = await bench.store.put("versioned", "a b/ü.tgz", path, metadata={"digest": "sha256:1"}, limiter=limiter())
+    put = await bench.store.put_file("versioned", "a b/ü.tgz", path, metadata={"digest": "sha256:1"}, buffers=buffers())
     assert put.version_id
     assert '"' not in put.etag
     found = await bench.store.head("versioned", "a b/ü.tgz")
@@ -175,7 +177,7 @@ async def test_what_is_put_is_there(bench: Bench, tmp_path: Path, size: int) -> 
 
 
 async def test_a_bucket_without_versions_gives_none(bench: Bench, tmp_path: Path) -> None:
-    put = await bench.store.put("plain", "k", file_of(tmp_path, 10), metadata={}, limiter=limiter())
+    put = await bench.store.put_file("plain", "k", file_of(tmp_path, 10), metadata={}, buffers=buffers())
     assert put.version_id is None
 
 
@@ -183,7 +185,7 @@ async def test_what_is_not_there_is_none_and_a_missing_bucket_is_named(bench: Be
     assert await bench.store.head("versioned", "nothing") is None
     for size in (10, BIG):
         with pytest.raises(RefusedError) as caught:
-            await bench.store.put("no-such-bucket", "k", file_of(tmp_path, size), metadata={}, limiter=limiter())
+            await bench.store.put_file("no-such-bucket", "k", file_of(tmp_path, size), metadata={}, buffers=buffers())
         assert caught.value.code == "NoSuchBucket"
         assert "create the bucket" in str(caught.value.hint)
 
@@ -192,7 +194,7 @@ async def test_an_upload_survives_resets_and_500s(bench: Bench, tmp_path: Path) 
     path = file_of(tmp_path, BIG)
     await bench.store.head("versioned", "k")
     bench.sandbox.set_faults(Faults(error_rate=0.15, reset_before=0.15, reset_after=0.15, services=frozenset({"s3"})))
-    await bench.store.put("versioned", "k", path, metadata={}, limiter=limiter())
+    await bench.store.put_file("versioned", "k", path, metadata={}, buffers=buffers())
     bench.sandbox.set_faults(Faults())
     assert await bench.store.get_bytes("versioned", "k") == path.read_bytes()
     assert await bench.uploads_left() == 0
@@ -202,18 +204,18 @@ async def test_an_upload_that_fails_leaves_nothing_behind(bench: Bench, tmp_path
     await bench.store.head("versioned", "k")
     bench.sandbox.set_faults(Faults(error_rate=1.0, operations=("UploadPart",), services=frozenset({"s3"})))
     with pytest.raises(AnswerLostError):
-        await bench.store.put("versioned", "k", file_of(tmp_path, BIG), metadata={}, limiter=limiter())
+        await bench.store.put_file("versioned", "k", file_of(tmp_path, BIG), metadata={}, buffers=buffers())
     assert await bench.uploads_left() == 0
 
 
 async def test_an_upload_that_is_cancelled_leaves_nothing_behind(bench: Bench, tmp_path: Path) -> None:
     path = file_of(tmp_path, 6 * PART_SIZE)
     first_part = anyio.Event()
-    one_at_a_time = anyio.CapacityLimiter(1)
+    one_at_a_time = Buffers(PART_SIZE)
 
     async def put() -> None:
-        await bench.store.put(
-            "versioned", "k", path, metadata={}, limiter=one_at_a_time, progress=lambda _: first_part.set()
+        await bench.store.put_file(
+            "versioned", "k", path, metadata={}, buffers=one_at_a_time, progress=lambda _: first_part.set()
         )
 
     async with anyio.create_task_group() as tasks:
@@ -223,7 +225,7 @@ async def test_an_upload_that_is_cancelled_leaves_nothing_behind(bench: Bench, t
         tasks.cancel_scope.cancel()
     assert await bench.uploads_left() == 0
     assert await bench.store.head("versioned", "k") is None
-    assert one_at_a_time.borrowed_tokens == 0
+    assert one_at_a_time.taken == 0
     names = {task.name for task in anyio.get_running_tasks() if task.name}
     assert not any("_work" in name for name in names)
 
@@ -231,11 +233,11 @@ async def test_an_upload_that_is_cancelled_leaves_nothing_behind(bench: Bench, t
 async def test_expired_credentials_end_an_upload_at_once(bench: Bench, tmp_path: Path) -> None:
     bench.sandbox.set_faults(Faults(expired=True, services=frozenset({"s3"})))
     with pytest.raises(CredentialsError):
-        await bench.store.put("versioned", "k", file_of(tmp_path, BIG), metadata={}, limiter=limiter())
+        await bench.store.put_file("versioned", "k", file_of(tmp_path, BIG), metadata={}, buffers=buffers())
     with pytest.raises(CredentialsError):
         await bench.store.head("versioned", "k")
 
 
 async def test_a_bucket_of_another_region_is_reached(bench: Bench, tmp_path: Path) -> None:
-    put = await bench.store.put("far-away", "k", file_of(tmp_path, 10), metadata={}, limiter=limiter())
+    put = await bench.store.put_file("far-away", "k", file_of(tmp_path, 10), metadata={}, buffers=buffers())
     assert await bench.store.head("far-away", "k") == put

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import anyio
 import pytest
+from memory_s3 import HERE, After, Hang, MemoryS3, Upload, md5_of
 
-from orchestrator.aws import Backoff, ObjectStore
+from orchestrator.aws import Backoff, Buffers, ObjectStore
 from orchestrator.aws.cleanup import ABORTS
-from orchestrator.aws.multipart import PART_SIZE, PARTS_MAX, part_size_for
+from orchestrator.aws.parts import PART_SIZE, PARTS_MAX, part_size_for
 from orchestrator.aws.retry import retrying
 from orchestrator.core.errors import AnswerLostError, BundleError, CredentialsError, RefusedError, ThrottledError
-from orchestrator.core.model import Location
 
 pytestmark = pytest.mark.anyio
 
-HERE = Location(region="eu-west-1")
 LOST = AnswerLostError("reset")
 THROTTLED = ThrottledError("slow down", code="SlowDown")
 DENIED = CredentialsError("no", code="AccessDenied")
@@ -34,138 +28,6 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@dataclass(frozen=True, slots=True)
-class After:
-    """Carried out; then this happens."""
-
-    error: Exception
-
-
-class Hang:
-    """Never answers."""
-
-
-@dataclass(slots=True)
-class Upload:
-    key: str
-    metadata: Mapping[str, str]
-    parts: dict[int, bytes] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class MemoryS3:
-    objects: dict[str, tuple[bytes, Mapping[str, str], str]] = field(default_factory=dict)
-    uploads: dict[str, Upload] = field(default_factory=dict)
-    faults: dict[str, list[Exception | After | Hang]] = field(default_factory=dict)
-    """What happens to the next calls of an operation, one each."""
-    during: dict[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)
-    counts: Counter[str] = field(default_factory=Counter)
-    active: Counter[str] = field(default_factory=Counter)
-    most_parts: int = 0
-    created: int = 0
-
-    async def call(
-        self, service: str, location: Location, operation: str, parameters: Mapping[str, Any]
-    ) -> dict[str, Any]:
-        assert (service, location) == ("s3", HERE)
-        self.counts[operation] += 1
-        self.active[operation] += 1
-        self.most_parts = max(self.most_parts, self.active["UploadPart"])
-        try:
-            await anyio.lowlevel.checkpoint()
-            if operation in self.during:
-                await self.during[operation]()
-            return await self._fated(operation, parameters)
-        finally:
-            self.active[operation] -= 1
-
-    async def _fated(self, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        queue = self.faults.get(operation)
-        fate = queue.pop(0) if queue else None
-        match fate:
-            case Hang():
-                await anyio.sleep_forever()
-            case Exception():
-                raise fate
-            case After():
-                self._carry_out(operation, parameters)
-                raise fate.error
-            case None:
-                pass
-        return self._carry_out(operation, parameters)
-
-    def _carry_out(self, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        answer: dict[str, Any] = getattr(self, f"_{operation}")(parameters)
-        return answer
-
-    def _HeadObject(self, parameters: Mapping[str, Any]) -> dict[str, Any]:  # noqa: N802  # named as S3 names them
-        if parameters["Key"] not in self.objects:
-            raise RefusedError("Not Found", code="404")
-        content, metadata, etag = self.objects[parameters["Key"]]
-        return {"ContentLength": len(content), "ETag": etag, "VersionId": "null", "Metadata": metadata}
-
-    def _GetObject(self, parameters: Mapping[str, Any]) -> dict[str, Any]:  # noqa: N802  # named as S3 names them
-        return {"Body": self.objects[parameters["Key"]][0]}
-
-    def _PutObject(self, parameters: Mapping[str, Any]) -> dict[str, Any]:  # noqa: N802  # named as S3 names them
-        assert parameters["ChecksumAlgorithm"] == "CRC32"
-        content = parameters["Body"].read()
-        etag = f'"{_md5(content).hex()}"'
-        self.objects[parameters["Key"]] = (content, parameters["Metadata"], etag)
-        return {"ETag": etag, "VersionId": "v1"}
-
-    def _CreateMultipartUpload(self, parameters: Mapping[str, Any]) -> dict[str, Any]:  # noqa: N802  # named as S3 names them
-        assert parameters["ChecksumAlgorithm"] == "CRC32"
-        self.created += 1
-        upload_id = f"upload-{self.created}"
-        self.uploads[upload_id] = Upload(parameters["Key"], parameters["Metadata"])
-        return {"UploadId": upload_id}
-
-    def _upload(self, parameters: Mapping[str, Any]) -> Upload:
-        if parameters["UploadId"] not in self.uploads:
-            raise RefusedError("no such upload", code="NoSuchUpload")
-        return self.uploads[parameters["UploadId"]]
-
-    def _UploadPart(self, parameters: Mapping[str, Any]) -> dict[str, Any]:  # noqa: N802  # named as S3 names them
-        assert parameters["ChecksumAlgorithm"] == "CRC32"
-        content = parameters["Body"].read()
-        self._upload(parameters).parts[parameters["PartNumber"]] = content
-        return {"ETag": f'"{_md5(content).hex()}"', "ChecksumCRC32": "AAAAAA=="}
-
-    def _CompleteMultipartUpload(self, parameters: Mapping[str, Any]) -> dict[str, Any]:  # noqa: N802  # named as S3 names them
-        upload = self._upload(parameters)
-        listed = parameters["MultipartUpload"]["Parts"]
-        assert [part["PartNumber"] for part in listed] == sorted(upload.parts)
-        assert all(part["ChecksumCRC32"] for part in listed)
-        digests = b"".join(_md5(upload.parts[number]) for number in sorted(upload.parts))
-        etag = f'"{_md5(digests).hex()}-{len(listed)}"'
-        content = b"".join(upload.parts[number] for number in sorted(upload.parts))
-        self.objects[upload.key] = (content, upload.metadata, etag)
-        del self.uploads[parameters["UploadId"]]
-        return {"ETag": etag, "VersionId": "v7"}
-
-    def _AbortMultipartUpload(self, parameters: Mapping[str, Any]) -> dict[str, Any]:  # noqa: N802  # named as S3 names them
-        self._upload(parameters)
-        del self.uploads[parameters["UploadId"]]
-        return {}
-
-    def _ListParts(self, parameters: Mapping[str, Any]) -> dict[str, Any]:  # noqa: N802  # named as S3 names them
-        return {"Parts": [{"PartNumber": number} for number in self._upload(parameters).parts]}
-
-    def _ListMultipartUploads(self, parameters: Mapping[str, Any]) -> dict[str, Any]:  # noqa: N802  # named as S3 names them
-        return {
-            "Uploads": [
-                {"Key": upload.key, "UploadId": upload_id}
-                for upload_id, upload in self.uploads.items()
-                if upload.key.startswith(parameters["Prefix"])
-            ]
-        }
-
-
-def _md5(content: bytes) -> bytes:
-    return hashlib.md5(content, usedforsecurity=False).digest()
-
-
 @pytest.fixture
 def s3() -> MemoryS3:
     return MemoryS3()
@@ -173,7 +35,7 @@ def s3() -> MemoryS3:
 
 @pytest.fixture
 def store(s3: MemoryS3) -> ObjectStore:
-    return ObjectStore(s3, HERE, backoff=Backoff(base=0.0))
+    return ObjectStore(s3, HERE, backoff=Backoff(base=0.0), patience=Backoff(base=0.0))
 
 
 def file_of(folder: Path, size: int, name: str = "bundle.tgz") -> Path:
@@ -182,32 +44,32 @@ def file_of(folder: Path, size: int, name: str = "bundle.tgz") -> Path:
     return path
 
 
-def four() -> anyio.CapacityLimiter:
-    return anyio.CapacityLimiter(4)
+def four() -> Buffers:
+    return Buffers(4 * PART_SIZE)
 
 
 BIG = 3 * PART_SIZE + 5
 
 
-@pytest.mark.parametrize("size", [0, 1, PART_SIZE - 1])
+@pytest.mark.parametrize("size", [0, 1, PART_SIZE])
 async def test_a_small_file_is_put_whole(s3: MemoryS3, store: ObjectStore, tmp_path: Path, size: int) -> None:
     path = file_of(tmp_path, size)
     told: list[int] = []
-    info = await store.put("b", "k", path, metadata={"digest": "x"}, limiter=four(), progress=told.append)
+    info = await store.put_file("b", "k", path, metadata={"digest": "x"}, buffers=four(), progress=told.append)
     assert s3.objects["k"][0] == path.read_bytes()
     assert s3.counts == {"PutObject": 1}
     assert (info.version_id, info.size, info.metadata) == ("v1", size, {"digest": "x"})
-    assert info.etag == _md5(path.read_bytes()).hex()
+    assert info.etag == md5_of(path.read_bytes()).hex()
     assert told == [size]
 
 
-@pytest.mark.parametrize(("size", "parts"), [(PART_SIZE, 1), (PART_SIZE + 1, 2), (BIG, 4)])
+@pytest.mark.parametrize(("size", "parts"), [(PART_SIZE + 1, 2), (2 * PART_SIZE, 2), (BIG, 4)])
 async def test_a_large_file_goes_in_parts(
     s3: MemoryS3, store: ObjectStore, tmp_path: Path, size: int, parts: int
 ) -> None:
     path = file_of(tmp_path, size)
     told: list[int] = []
-    info = await store.put("b", "k", path, metadata={"digest": "x"}, limiter=four(), progress=told.append)
+    info = await store.put_file("b", "k", path, metadata={"digest": "x"}, buffers=four(), progress=told.append)
     assert s3.objects["k"][0] == path.read_bytes()
     assert s3.objects["k"][1] == {"digest": "x"}
     assert s3.counts["UploadPart"] == parts
@@ -228,7 +90,7 @@ def test_parts_grow_so_that_there_are_never_too_many(size: int, expected: int) -
 
 async def test_uploads_share_one_bound_on_parts_in_flight(s3: MemoryS3, store: ObjectStore, tmp_path: Path) -> None:
     path = file_of(tmp_path, 6 * PART_SIZE)
-    limiter = anyio.CapacityLimiter(2)
+    buffers = Buffers(2 * PART_SIZE)
 
     both = anyio.Event()
 
@@ -240,7 +102,7 @@ async def test_uploads_share_one_bound_on_parts_in_flight(s3: MemoryS3, store: O
     s3.during["UploadPart"] = meet
 
     async def put(key: str) -> None:
-        await store.put("b", key, path, metadata={}, limiter=limiter)
+        await store.put_file("b", key, path, metadata={}, buffers=buffers)
 
     with anyio.fail_after(20):  # for ever, were there only one at a time
         async with anyio.create_task_group() as tasks:
@@ -254,7 +116,7 @@ async def test_each_part_is_repeated_on_its_own(s3: MemoryS3, store: ObjectStore
     path = file_of(tmp_path, BIG)
     s3.faults["UploadPart"] = [LOST, THROTTLED, After(LOST)]
     told: list[int] = []
-    await store.put("b", "k", path, metadata={}, limiter=four(), progress=told.append)
+    await store.put_file("b", "k", path, metadata={}, buffers=four(), progress=told.append)
     assert s3.objects["k"][0] == path.read_bytes()
     assert s3.counts["UploadPart"] == 4 + 3
     assert sum(told) == BIG
@@ -263,7 +125,7 @@ async def test_each_part_is_repeated_on_its_own(s3: MemoryS3, store: ObjectStore
 async def test_a_single_put_is_repeated_with_its_whole_body(s3: MemoryS3, store: ObjectStore, tmp_path: Path) -> None:
     path = file_of(tmp_path, 1000)
     s3.faults["PutObject"] = [After(LOST), THROTTLED]
-    await store.put("b", "k", path, metadata={}, limiter=four())
+    await store.put_file("b", "k", path, metadata={}, buffers=four())
     assert s3.objects["k"][0] == path.read_bytes()
 
 
@@ -273,7 +135,7 @@ async def test_a_refused_part_ends_the_upload_and_nothing_stays(
 ) -> None:
     s3.faults["UploadPart"] = [error, Hang(), Hang(), Hang()]  # the others would hang for ever
     with pytest.raises(type(error)) as caught:
-        await store.put("b", "k", file_of(tmp_path, BIG), metadata={}, limiter=four())
+        await store.put_file("b", "k", file_of(tmp_path, BIG), metadata={}, buffers=four())
     assert caught.value is error
     assert (s3.uploads, s3.objects, s3.active.total()) == ({}, {}, 0)
     assert not hasattr(caught.value, "__notes__")
@@ -284,7 +146,7 @@ async def test_a_part_that_never_comes_through_ends_the_upload(
 ) -> None:
     s3.faults["UploadPart"] = [AnswerLostError("reset") for _ in range(20)]
     with pytest.raises(AnswerLostError):
-        await store.put("b", "k", file_of(tmp_path, BIG), metadata={}, limiter=four())
+        await store.put_file("b", "k", file_of(tmp_path, BIG), metadata={}, buffers=four())
     assert (s3.uploads, s3.objects) == ({}, {})
 
 
@@ -294,7 +156,7 @@ async def test_cancelling_leaves_nothing_behind(
 ) -> None:
     s3.faults[operation] = [Hang() for _ in range(10)]
     path = file_of(tmp_path, BIG)
-    limiter = four()
+    buffers = four()
     hanging = anyio.Event()
 
     async def reached() -> None:
@@ -303,7 +165,7 @@ async def test_cancelling_leaves_nothing_behind(
     s3.during[operation] = reached
 
     async def put() -> None:
-        await store.put("b", "k", path, metadata={}, limiter=limiter)
+        await store.put_file("b", "k", path, metadata={}, buffers=buffers)
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(put)
@@ -312,7 +174,7 @@ async def test_cancelling_leaves_nothing_behind(
         tasks.cancel_scope.cancel()
     assert (s3.uploads, s3.objects, s3.active.total()) == ({}, {}, 0)
     assert s3.counts["AbortMultipartUpload"] == 1
-    assert limiter.borrowed_tokens == 0
+    assert buffers.taken == 0
 
 
 async def test_cancelling_while_the_upload_is_created_leaves_nothing_behind(
@@ -328,7 +190,7 @@ async def test_cancelling_while_the_upload_is_created_leaves_nothing_behind(
     s3.during["CreateMultipartUpload"] = wait
 
     async def put() -> None:
-        await store.put("b", "k", path, metadata={}, limiter=four())
+        await store.put_file("b", "k", path, metadata={}, buffers=four())
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(put)
@@ -347,7 +209,7 @@ async def test_an_upload_whose_creation_was_not_answered_is_found_and_aborted(
     s3.uploads["others"] = others
     s3.uploads["longer key"] = Upload("k2", {})
     s3.faults["CreateMultipartUpload"] = [After(LOST)]
-    await store.put("b", "k", file_of(tmp_path, BIG), metadata={}, limiter=four())
+    await store.put_file("b", "k", file_of(tmp_path, BIG), metadata={}, buffers=four())
     assert set(s3.uploads) == {"others", "longer key"}
     assert "k" in s3.objects
 
@@ -357,7 +219,7 @@ async def test_a_completion_whose_answer_was_lost_is_found_out(
 ) -> None:
     path = file_of(tmp_path, BIG)
     s3.faults["CompleteMultipartUpload"] = [After(LOST)]
-    info = await store.put("b", "k", path, metadata={}, limiter=four())
+    info = await store.put_file("b", "k", path, metadata={}, buffers=four())
     assert info.etag.endswith("-4")
     assert s3.objects["k"][0] == path.read_bytes()
 
@@ -368,7 +230,7 @@ async def test_an_upload_that_somebody_aborted_is_not_taken_for_completed(
     s3.objects["k"] = (b"something else", {}, '"abc"')
     s3.faults["CompleteMultipartUpload"] = [LOST, RefusedError("gone", code="NoSuchUpload")]
     with pytest.raises(RefusedError, match="gone"):
-        await store.put("b", "k", file_of(tmp_path, BIG), metadata={}, limiter=four())
+        await store.put_file("b", "k", file_of(tmp_path, BIG), metadata={}, buffers=four())
 
 
 async def test_an_abort_that_fails_is_told_with_the_id_of_the_upload(
@@ -377,7 +239,7 @@ async def test_an_abort_that_fails_is_told_with_the_id_of_the_upload(
     s3.faults["UploadPart"] = [RefusedError("no", code="EntityTooSmall")]
     s3.faults["AbortMultipartUpload"] = [DENIED]
     with pytest.raises(RefusedError) as caught:
-        await store.put("b", "k", file_of(tmp_path, BIG), metadata={}, limiter=four())
+        await store.put_file("b", "k", file_of(tmp_path, BIG), metadata={}, buffers=four())
     (note,) = caught.value.__notes__
     assert "upload-1 of s3://b/k is left behind" in note
     assert "AccessDenied" in note
@@ -393,7 +255,7 @@ async def test_an_abort_is_repeated_when_a_late_part_keeps_the_upload_alive(
     s3.during["ListParts"] = revive
     s3.faults["UploadPart"] = [DENIED]
     with pytest.raises(CredentialsError):
-        await store.put("b", "k", file_of(tmp_path, BIG), metadata={}, limiter=four())
+        await store.put_file("b", "k", file_of(tmp_path, BIG), metadata={}, buffers=four())
     assert s3.counts["AbortMultipartUpload"] == ABORTS
     assert s3.uploads == {}
 
@@ -414,14 +276,14 @@ async def test_a_file_that_changes_meanwhile_is_an_error(
 
     s3.during["UploadPart"] = change
     with pytest.raises(BundleError, match=what) as caught:
-        await store.put("b", "k", path, metadata={}, limiter=anyio.CapacityLimiter(1))
+        await store.put_file("b", "k", path, metadata={}, buffers=Buffers(PART_SIZE))
     assert str(path) in str(caught.value)
     assert (s3.uploads, s3.objects) == ({}, {})
 
 
 async def test_a_file_that_is_not_there_is_an_os_error(s3: MemoryS3, store: ObjectStore, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        await store.put("b", "k", tmp_path / "none", metadata={}, limiter=four())
+        await store.put_file("b", "k", tmp_path / "none", metadata={}, buffers=four())
     assert s3.counts == {}
 
 

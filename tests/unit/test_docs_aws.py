@@ -21,17 +21,23 @@ NEEDED_BY_CREATE = {"codedeploy:GetDeploymentConfig", "codedeploy:GetApplication
 S3_ACTIONS: Mapping[str, set[str]] = {
     "AbortMultipartUpload": {"s3:AbortMultipartUpload"},
     "CompleteMultipartUpload": {"s3:PutObject"},
+    "CopyObject": {"s3:GetObject", "s3:GetObjectVersion", "s3:PutObject"},
     "CreateMultipartUpload": {"s3:PutObject"},
     "DeleteObject": {"s3:DeleteObject"},
     "GetObject": {"s3:GetObject", "s3:GetObjectVersion"},
+    "HeadBucket": {"s3:ListBucket"},
     "HeadObject": {"s3:GetObject", "s3:GetObjectVersion", "s3:ListBucket"},
     "ListMultipartUploads": {"s3:ListBucketMultipartUploads"},
     "ListObjectsV2": {"s3:ListBucket"},
     "ListParts": {"s3:ListMultipartUploadParts"},
     "PutObject": {"s3:PutObject"},
     "UploadPart": {"s3:PutObject"},
+    "UploadPartCopy": {"s3:GetObject", "s3:GetObjectVersion", "s3:PutObject"},
 }
 """The actions behind S3's operations, which are not called as the operations are."""
+
+S3_PARAMETERS: Mapping[str, str] = {"ACL": "s3:PutObjectAcl", "Tagging": "s3:PutObjectTagging"}
+"""Parameters that need an action of their own."""
 
 FREE = {"GetCallerIdentity"}
 """Needs no permission."""
@@ -82,6 +88,7 @@ def allowed() -> set[str]:
 def needed() -> set[str]:
     codedeploy = {f"codedeploy:{name}" for name in called("codedeploy")}
     s3 = {action for name in called("s3") for action in S3_ACTIONS[name]}
+    s3 |= {S3_PARAMETERS[word] for word in set(_strings()) & set(S3_PARAMETERS)}
     return codedeploy | NEEDED_BY_CREATE | s3 | {"sts:AssumeRole"}
 
 
