@@ -105,7 +105,9 @@ class MultipartUpload:
     async def _completed_before(self, size: int, checksum: str | None, refusal: RefusedError) -> Answer:
         place = {name: value for name, value in self._named().items() if name != "UploadId"}
         try:
-            found = await self._call("HeadObject", {**place, "ChecksumMode": "ENABLED"})
+            found = await retrying(
+                lambda: self._call("HeadObject", {**place, "ChecksumMode": "ENABLED"}), backoff=self._backoff
+            )
         except RefusedError:
             raise refusal from None
         is_ours = (
