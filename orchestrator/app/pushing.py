@@ -12,6 +12,7 @@ from pathlib import Path
 import anyio.from_thread
 import anyio.to_thread
 
+from orchestrator.app.caches import hash_cache
 from orchestrator.app.services import is_near, open_services
 from orchestrator.app.uploads import Opened, Uploads, place_of
 from orchestrator.bundle.digest import Digest
@@ -117,7 +118,7 @@ async def push(options: PushOptions, bundle: Bundle, env: Mapping[str, str]) -> 
     location = Location(region=options.region)
     async with open_services([location], near=is_near(env)) as services:
         uploads = Uploads(services.stores, tell=lambda _: None)  # one place only: nothing is copied
-        opened = Opened(bundle, await _digest(bundle))
+        opened = Opened(bundle, await _digest(bundle, env))
         stored = await uploads.ensure(opened, place_of(bundle.source, opened, options.application_name, location))
         revision = stored.revision(bundle)
         description = options.description or f"Uploaded by orchestrator {datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f} UTC"
@@ -133,8 +134,9 @@ async def push(options: PushOptions, bundle: Bundle, env: Mapping[str, str]) -> 
         return Pushed(revision=revision, uploaded=stored.info.size if stored.is_new else None)
 
 
-async def _digest(bundle: Bundle) -> Digest:
-    return await anyio.to_thread.run_sync(lambda: digest(bundle, check=anyio.from_thread.check_cancelled))
+async def _digest(bundle: Bundle, env: Mapping[str, str]) -> Digest:
+    cache = hash_cache(env)
+    return await anyio.to_thread.run_sync(lambda: digest(bundle, cache=cache, check=anyio.from_thread.check_cancelled))
 
 
 def create_command(application_name: str, revision: S3Revision) -> str:
