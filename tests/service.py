@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -72,6 +72,7 @@ def service(
     functions: tuple[Function, ...] = (),
     **group: Any,
 ) -> Iterator[Service]:
+    """Two groups of one application; `group`: members of the first one's `GroupSpec`."""
     options = SandboxOptions(
         time_scale=time_scale,
         faults=faults or Faults(),
@@ -79,8 +80,6 @@ def service(
         speeds=speeds or Speeds(),
         functions=functions,
     )
-    storage = Storage(10**9)
-    storage.buckets["bucket"] = Bucket(name="bucket", region=REGION, created=0, versioning="Enabled")
     fleet = FleetSpec(
         groups=(
             GroupSpec(application="app", deployment_group="g", region=REGION, **group),
@@ -91,12 +90,18 @@ def service(
             ConfigSpec(name="All0", region=REGION, value=0),
         ),
     )
-    injector = Injector(options.faults, seed=0, started=0)
-    codedeploy = CodeDeploy(fleet, options, injector, BundleChecker(storage), 1_000_000.0)
-    scope = Scope(identity=Keyring().root, region=REGION, service="codedeploy")
-    service = Service(codedeploy, scope)
-    service.controls = Controls(codedeploy, lambda: service.now)
-    try:
+    with serving(fleet, options) as found:
+        yield found
+
+
+@contextmanager
+def serving(fleet: FleetSpec, options: SandboxOptions) -> Iterator[Service]:
+    with ExitStack() as stack:
+        storage = Storage(10**9)
+        stack.callback(storage.close)
+        storage.buckets["bucket"] = Bucket(name="bucket", region=REGION, created=0, versioning="Enabled")
+        injector = Injector(options.faults, seed=0, started=0)
+        codedeploy = CodeDeploy(fleet, options, injector, BundleChecker(storage), 1_000_000.0)
+        service = Service(codedeploy, Scope(identity=Keyring().root, region=REGION, service="codedeploy"))
+        service.controls = Controls(codedeploy, lambda: service.now)
         yield service
-    finally:
-        storage.close()

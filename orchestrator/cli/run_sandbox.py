@@ -5,8 +5,9 @@ from __future__ import annotations
 import signal
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio
 import click
@@ -14,9 +15,13 @@ import click
 from orchestrator.app.offline import sandbox_fleet
 from orchestrator.cli.files import check_writable
 from orchestrator.core.errors import UsageError
+from orchestrator.sandbox.fleetfile import FleetFile, read_fleet
+from orchestrator.sandbox.fleetmerge import merged_faults, merged_fleet
 from orchestrator.sandbox.home import HomeError
 from orchestrator.sandbox.options import Failure, Faults, SandboxOptions
 from orchestrator.sandbox.server import Sandbox, export_lines
+
+T = TypeVar("T")
 
 
 def run_sandbox(
@@ -29,15 +34,18 @@ def run_sandbox(
     """Serves until SIGINT or SIGTERM. `given`: the other options by their names."""
     check_writable(given["env_file"], "--env-file")
     try:
-        options = sandbox_options(given)
-        fleet = sandbox_fleet(manifest, environment, variables, env, instances=given["instances"])
+        file = read_fleet(given["fleet"]) if given["fleet"] is not None else None
+        options = sandbox_options(given, file)
+        fleet = sandbox_fleet(manifest, environment, variables, env, instances=options.instances)
+        if file is not None:
+            fleet = merged_fleet(file, fleet)
     except ValueError as error:
         raise UsageError(str(error)) from None
     anyio.run(_serve, Sandbox(fleet, options), given["env_file"])
 
 
-def sandbox_options(given: Mapping[str, Any]) -> SandboxOptions:
-    """Raises ValueError."""
+def sandbox_options(given: Mapping[str, Any], file: FleetFile | None = None) -> SandboxOptions:
+    """What is given wins over what the fleet file says. Raises ValueError."""
     faults = Faults(
         failures=tuple(_failure(text) for text in given["fail"]),
         throttle=given["throttle"],
@@ -45,15 +53,29 @@ def sandbox_options(given: Mapping[str, Any]) -> SandboxOptions:
         reset_before=given["reset_before"],
         reset_after=given["reset_after"],
     )
-    return SandboxOptions(
+    options = SandboxOptions(
         host=given["host"],
         port=given["port"],
-        time_scale=given["time_scale"],
-        instances=given["instances"],
-        seed=given["seed"],
+        time_scale=_first(given["time_scale"], file and file.time_scale, 10.0),
+        instances=_first(given["instances"], file and file.instances_per_group, 3),
+        seed=_first(given["seed"], file and file.seed, 0),
         data=given["data"],
-        faults=faults,
+        faults=merged_faults(file, faults) if file is not None else faults,
     )
+    if file is None:
+        return options
+    return replace(
+        options,
+        speeds=file.speeds,
+        functions=file.functions,
+        alarms=file.alarms,
+        repositories=file.repositories,
+    )
+
+
+def _first(*values: T | None) -> T:
+    """The first that is given."""
+    return next(value for value in values if value is not None)
 
 
 def _failure(text: str) -> Failure:

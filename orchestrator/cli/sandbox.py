@@ -15,12 +15,16 @@ from orchestrator.cli.options import environment_option, environment_variables, 
 @variable_option
 @option("--host", default="127.0.0.1", show_default=True, help="A loopback address.")
 @option("--port", type=click.IntRange(0, 65535), default=0, help="0: any that is free.")
-@option("--instances", type=click.IntRange(0, 1000), default=3, show_default=True, help="Instances of each group.")
+@option(
+    "--fleet",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="What to play: instances with tags and zones, speeds, faults. docs/sandbox.md shows such a file.",
+)
+@option("--instances", type=click.IntRange(0, 1000), show_default="3", help="Instances of each group.")
 @option(
     "--time-scale",
     type=click.FloatRange(min=0),
-    default=10.0,
-    show_default=True,
+    show_default="10",
     help="60 plays an hour in a minute, 1 is life; 0: deployments have ended as soon as anyone asks.",
 )
 @option(
@@ -41,7 +45,7 @@ from orchestrator.cli.options import environment_option, environment_variables, 
 @option(
     "--reset-after", type=click.FloatRange(0, 1), default=0.0, help="Share of calls cut off after they were handled."
 )
-@option("--seed", type=int, default=0, show_default=True, help="The same seed rehearses the same.")
+@option("--seed", type=int, show_default="0", help="The same seed rehearses the same.")
 @option(
     "--data",
     type=click.Path(path_type=Path, file_okay=False),

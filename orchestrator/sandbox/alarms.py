@@ -2,33 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Literal
+from collections.abc import Mapping
 
 from orchestrator.sandbox.deployments import Deployment
 from orchestrator.sandbox.home import Ledger
-
-State = Literal["on", "off", "unreadable"]
+from orchestrator.sandbox.options import AlarmState
 
 
 class Alarms:
     """Those of all accounts and regions, by name. One that nobody has set is off."""
 
-    def __init__(self, on: Iterable[str] = (), ledger: Ledger | None = None) -> None:
-        """`on`: those that are from the start, unless the ledger knows better."""
+    def __init__(self, states: Mapping[str, AlarmState], ledger: Ledger | None = None) -> None:
+        """`states`: from the start, unless the ledger knows better."""
         self._ledger = ledger or Ledger()
-        self._states: dict[str, State] = dict.fromkeys(on, "on")
+        self._states: dict[str, AlarmState] = {name: state for name, state in states.items() if state != "off"}
         for name, data in self._ledger.records("alarm"):
             self.set(name, data["state"])
 
-    def set(self, name: str, state: State) -> None:
+    def set(self, name: str, state: AlarmState) -> None:
         self._ledger.note("alarm", name, lambda: {"state": state})
         if state == "off":
             self._states.pop(name, None)
         else:
             self._states[name] = state
 
-    def states(self) -> dict[str, State]:
+    def states(self) -> dict[str, AlarmState]:
         """Those that aren't off."""
         return dict(self._states)
 

@@ -19,11 +19,9 @@ from orchestrator.sandbox import (
 )
 from orchestrator.sandbox.alarms import Alarms
 from orchestrator.sandbox.bundles import BundleChecker
-from orchestrator.sandbox.configs import Config
 from orchestrator.sandbox.context import Context, Handler, Rendered
 from orchestrator.sandbox.errors import ServiceError, unsupported
-from orchestrator.sandbox.fleet import FleetSpec, GroupSpec
-from orchestrator.sandbox.holdings import Application
+from orchestrator.sandbox.fleet import FleetSpec
 from orchestrator.sandbox.home import Ledger
 from orchestrator.sandbox.identity import Scope
 from orchestrator.sandbox.injector import Injector
@@ -31,6 +29,7 @@ from orchestrator.sandbox.options import SandboxOptions
 from orchestrator.sandbox.region import Region
 from orchestrator.sandbox.shapes import ServiceModel
 from orchestrator.sandbox.shelf import restore
+from orchestrator.sandbox.stocking import stock
 
 HANDLERS: Mapping[str, Handler] = {
     **applications.HANDLERS,
@@ -75,15 +74,7 @@ class CodeDeploy:
         """Called after whatever may have changed what is due next."""
         self.regions: dict[tuple[str, str], Region] = {}
         restore(self._ledger, self.region, started)
-        for config in fleet.configs:
-            region = self.region(config.account, config.region)
-            if config.name not in region.configs:
-                region.configs[config.name] = Config(
-                    name=config.name, kind=config.kind, value=config.value, created=started
-                )
-                region.shelf.keep_config(region.configs[config.name])
-        for group in fleet.groups:
-            self._add(group)
+        stock(fleet, self.region, started)
 
     def region(self, account: str, name: str) -> Region:
         """Made when it is first asked for: an account without anything in it exists, too."""
@@ -126,20 +117,3 @@ class CodeDeploy:
         if isinstance(answer, Rendered):
             return answer.text.encode()
         return json.dumps(model.serialize(answer)).encode()
-
-    def _add(self, spec: GroupSpec) -> None:
-        region = self.region(spec.account, spec.region)
-        application = region.applications.get(spec.application)
-        if application is None:
-            application = Application(name=spec.application, created=self._started)
-            region.applications[spec.application] = application
-            region.shelf.keep_application(application)
-        if spec.deployment_group in application.groups:
-            return
-        settings = {
-            "deploymentConfigName": spec.deployment_config,
-            "serviceRoleArn": f"arn:aws:iam::{spec.account}:role/CodeDeployServiceRole",
-            "autoRollbackConfiguration": {"enabled": bool(spec.auto_rollback), "events": list(spec.auto_rollback)},
-            "ec2TagFilters": [{"Key": "Name", "Value": spec.deployment_group, "Type": "KEY_AND_VALUE"}],
-        }
-        groups.add_group(region, application, spec.deployment_group, settings, spec.instances)

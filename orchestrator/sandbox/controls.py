@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
-from orchestrator.sandbox.alarms import State
 from orchestrator.sandbox.inventory import Instance
+from orchestrator.sandbox.options import AlarmState
 
 if TYPE_CHECKING:
     from orchestrator.sandbox.codedeploy import CodeDeploy
@@ -54,7 +54,7 @@ class Controls:
         self._clock = clock
         self._agents = agents
 
-    def set_alarm(self, name: str, state: State) -> None:
+    def set_alarm(self, name: str, state: AlarmState) -> None:
         """`on` stops every deployment whose alarm configuration names it; `unreadable` those that don't ignore that."""
         now = self._clock()
         for region in self._codedeploy.regions.values():
@@ -64,7 +64,7 @@ class Controls:
             region.look_at_alarms(now)
         self._codedeploy.changed()
 
-    def alarms(self) -> dict[str, State]:
+    def alarms(self) -> dict[str, AlarmState]:
         """Those that aren't off."""
         return self._codedeploy.alarms.states()
 

@@ -10,14 +10,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from orchestrator.sandbox.configs import Platform, Zonal, built_in
+
 DEFAULT_ACCOUNT = "000000000000"
 """The account of the throw-away keys that `Endpoint.environment` hands out."""
 
-BUILT_IN_CONFIGS = (
-    "CodeDeployDefault.AllAtOnce",
-    "CodeDeployDefault.HalfAtATime",
-    "CodeDeployDefault.OneAtATime",
-)
+BUILT_IN_CONFIGS = tuple(built_in(0.0))
 
 NAME = re.compile(r"[A-Za-z0-9._+=,@-]{1,100}")
 _ACCOUNT = re.compile(r"\d{12}")
@@ -28,6 +26,35 @@ _ROLLBACK_EVENTS = ("DEPLOYMENT_FAILURE", "DEPLOYMENT_STOP_ON_ALARM", "DEPLOYMEN
 
 class FleetError(ValueError):
     """A fleet that can't be built; the message names every mistake, one a line."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InstanceSpec:
+    """One instance."""
+
+    name: str = ""
+    """What people call it; an on-premises instance's name at AWS."""
+    tags: tuple[tuple[str, str], ...] = ()
+    zone: str = ""
+    platform: Literal["linux", "windows"] = "linux"
+    is_on_premises: bool = False
+    is_running: bool = True
+    speed: float = 1.0
+    region: str = ""
+    account: str = DEFAULT_ACCOUNT
+    """Region and account are for those that no group holds."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BlueGreenSpec:
+    """A blueGreenDeploymentConfiguration. Minutes."""
+
+    ready_wait: int | None = None
+    """None: traffic is rerouted at once; else it waits so long for ContinueDeployment, and stops."""
+    termination_wait: int | None = None
+    """None: the originals are kept."""
+    is_copied: bool = True
+    """Whether replacements are made; else they are there already, and `targetInstances` chooses them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,6 +69,16 @@ class GroupSpec:
     deployment_config: str = "CodeDeployDefault.OneAtATime"
     auto_rollback: tuple[str, ...] = ()
     """Names of `AutoRollbackEvent`."""
+    machines: tuple[InstanceSpec, ...] = ()
+    """What its instances are like, in place of the number of them."""
+    platform: Platform = "Server"
+    ecs_service: str = ""
+    """`cluster/service`"""
+    load_balancer: str = ""
+    """A target group: traffic is taken from an instance before, and given to it afterwards."""
+    blue_green: BlueGreenSpec | None = None
+    alarms: tuple[str, ...] = ()
+    ignores_unreadable_alarms: bool = False
 
     def problems(self) -> Iterator[str]:
         place = f"group {self.application}/{self.deployment_group}"
@@ -70,6 +107,7 @@ class ConfigSpec:
     kind: Literal["HOST_COUNT", "FLEET_PERCENT"] = "HOST_COUNT"
     value: int = 0
     """The fewest healthy instances, as a count or as a percentage of the fleet (0–99)."""
+    zonal: Zonal | None = None
 
     def problems(self) -> Iterator[str]:
         place = f"deployment configuration {self.name}"
@@ -106,6 +144,8 @@ class FleetSpec:
     groups: tuple[GroupSpec, ...] = ()
     buckets: tuple[BucketSpec, ...] = ()
     configs: tuple[ConfigSpec, ...] = ()
+    instances: tuple[InstanceSpec, ...] = ()
+    """Those that groups find by their tags."""
 
     def __post_init__(self) -> None:
         specs: tuple[GroupSpec | BucketSpec | ConfigSpec, ...] = (*self.groups, *self.buckets, *self.configs)

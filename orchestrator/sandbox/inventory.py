@@ -25,6 +25,7 @@ class Instance:
     is_running: bool = True
     speed: float = 1.0
     """How much faster than others its events are."""
+    is_terminated: bool = False
     is_of_fleet: bool = False
     """Whether a fleet file names it: only then tags choose from EC2 instances."""
 
@@ -38,12 +39,17 @@ class Inventory:
     def __init__(self) -> None:
         self._instances: dict[str, Instance] = {}
         self._fleet_size = 0
+        self._terminated: set[str] = set()
+        self._restored: set[str] = set()
 
     def __iter__(self) -> Iterator[Instance]:
         return iter(self._instances.values())
 
     def add(self, instance: Instance) -> Instance:
-        """One that is there already stays as it is."""
+        """One that is there already stays as it is, and one that was terminated stays away."""
+        if instance.is_terminated or instance.id in self._terminated:
+            self._terminated.add(instance.id)
+            return instance
         found = self._instances.setdefault(instance.id, instance)
         self._fleet_size += found is instance and instance.is_of_fleet
         return found
@@ -53,8 +59,24 @@ class Inventory:
         self.add(Instance(id=name, name=name, is_on_premises=True)).tags = tags
 
     def remove(self, instance_id: str) -> None:
-        gone = self._instances.pop(instance_id, None)
-        self._fleet_size -= gone is not None and gone.is_of_fleet
+        self._instances.pop(instance_id, None)
+
+    def terminate(self, instance: Instance) -> None:
+        instance.is_terminated = True
+        self._instances.pop(instance.id, None)
+        self._terminated.add(instance.id)
+        self._fleet_size -= instance.is_of_fleet
+
+    def describe(self, instance: Instance) -> None:
+        """What one is like that is there already; whether it runs is left as it was at the sandbox's last end."""
+        if instance.id in self._restored:
+            instance.is_running = self._instances[instance.id].is_running
+        self._instances[instance.id] = instance
+
+    def restore(self, instance: Instance) -> None:
+        """One as it was when the sandbox last ended."""
+        if self.add(instance) is instance and not instance.is_terminated:
+            self._restored.add(instance.id)
 
     def get(self, instance_id: str) -> Instance:
         """One that nobody described is an ordinary Linux instance."""
@@ -80,12 +102,13 @@ class Inventory:
 
 
 def _is_chosen(instance: Instance, settings: Json) -> bool:
+    """Of a list any filter has to fit, of a tag set every list."""
     if instance.is_on_premises:
         filters, tag_set = settings.get("onPremisesInstanceTagFilters"), settings.get("onPremisesTagSet") or {}
-        groups = tag_set.get("onPremisesTagSetList")
+        lists = tag_set.get("onPremisesTagSetList")
     else:
         filters, tag_set = settings.get("ec2TagFilters"), settings.get("ec2TagSet") or {}
-        groups = tag_set.get("ec2TagSetList")
-    if groups:
-        return all(matches(instance.tags, group) for group in groups)
-    return bool(filters) and matches(instance.tags, filters or ())
+        lists = tag_set.get("ec2TagSetList")
+    if lists:
+        return all(matches(instance.tags, one) for one in lists)
+    return matches(instance.tags, filters or ())

@@ -17,6 +17,7 @@ from orchestrator.sandbox.lifecycle import ALL_EVENTS, NEVER
 
 Service = Literal["codedeploy", "s3", "sts"]
 ErrorCode = Literal["ScriptMissing", "ScriptNotExecutable", "ScriptTimedOut", "ScriptFailed", "UnknownError"]
+AlarmState = Literal["on", "off", "unreadable"]
 Report = Literal["Succeeded", "Failed", "nothing"]
 
 _LOG = "Starting\nConnecting to the database\nError: connection refused\nGiving up after 3 attempts"
@@ -252,8 +253,8 @@ class SandboxOptions:
     speeds: Speeds = field(default_factory=Speeds)
     functions: tuple[Function, ...] = ()
     """The first whose name fits counts; any other function reports success."""
-    alarms: tuple[str, ...] = ()
-    """Those that are on from the start."""
+    alarms: Mapping[str, AlarmState] = field(default_factory=dict)
+    """As they are from the start; any other is off."""
     repositories: Mapping[str, Path] = field(default_factory=dict)
     """GitHub's owner/name -> a local clone."""
 

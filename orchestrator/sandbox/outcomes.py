@@ -54,5 +54,5 @@ def _move(deployment: Deployment, inventory: Inventory) -> list[Instance]:
         return []
     gone = [inventory.get(track.id) for track in deployment.tracks if track.label == "Blue"]
     for instance in gone:
-        inventory.remove(instance.id)
+        inventory.terminate(instance)
     return gone

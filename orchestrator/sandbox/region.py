@@ -260,7 +260,7 @@ class Region:
 
     def _finish(self, deployment: Deployment) -> None:
         for instance in settle_instances(deployment, self.inventory):
-            self.shelf.drop_instance(instance)
+            self.shelf.keep_instance(instance)
         match deployment.status, deployment.error:
             case "Succeeded", _:
                 deployment.group.last_successful = deployment

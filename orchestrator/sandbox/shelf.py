@@ -68,9 +68,6 @@ class Shelf:
         """One that isn't as every start of the sandbox makes it."""
         self._note("instance", (instance.id,), lambda: to_plain(instance))
 
-    def drop_instance(self, instance: Instance) -> None:
-        self._forget("instance", (instance.id,))
-
     def keep_deployment(self, deployment: Deployment) -> None:
         """Also notes what its group knows of it."""
         self._note("deployment", (deployment.id,), deployment.to_data)
@@ -86,7 +83,7 @@ class Shelf:
 def restore(ledger: Ledger, region_of: RegionOf, now: float) -> None:
     """Fills the regions with what the ledger has. `region_of`: by account and name."""
     for region, _, data in _each(ledger, "instance", region_of):
-        region.inventory.add(from_plain(Instance, data))
+        region.inventory.restore(from_plain(Instance, data))
     for region, (name,), data in _each(ledger, "application", region_of):
         region.applications[name] = from_plain(Application, data)
     for region, (application, key), data in _each(ledger, "revision", region_of):

@@ -200,7 +200,6 @@ async def test_refusals(cli: Cli) -> None:
     assert "DeploymentDoesNotExistException" in await cli.error(*unknown, "d-UNKNOWN00")
     assert "InvalidDeploymentIdException" in await cli.error(*unknown, "nonsense")
     assert "UnrecognizedClientException" in await cli.error(*unknown, "d-UNKNOWN00", AWS_ACCESS_KEY_ID="AKIAFOREIGN")
-    assert "UnsupportedOperationException" in await cli.error("deploy", "list-on-premises-instances")
     assert "NoSuchBucket" in await cli.error("s3api", "list-objects-v2", "--bucket", "missing")
 
 
