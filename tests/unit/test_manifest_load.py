@@ -165,6 +165,7 @@ def test_the_contracts_manifest(shop: Release, folder: Path) -> None:
     )
 
 
+@pytest.mark.usefixtures("folder")
 def test_how_a_folder_becomes_an_archive() -> None:
     revision = "{source: ., include_vcs: true, ignore_hidden: true, symlinks: follow, compression: '${vars.how}'}"
     application = f"{{bucket: bbb, revision: {revision}, deployment_groups: [x]}}"
