@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
+from orchestrator.sandbox.errors import Json
+from orchestrator.sandbox.instance_log import instance_log
 from orchestrator.sandbox.inventory import Instance
 from orchestrator.sandbox.options import AlarmState
+from orchestrator.sandbox.ports import Logs
 
 if TYPE_CHECKING:
     from orchestrator.sandbox.codedeploy import CodeDeploy
@@ -80,6 +83,17 @@ class Controls:
                     await self._agents.stop(instance.id)
         self._codedeploy.changed()
         return [_view(region, instance) for region, instance in found]
+
+    def logs(self, name: str) -> list[Json]:
+        """By id or by name, as for `set_instance`: what each has been through. Raises `UnknownInstanceError`."""
+        found = [(region, one) for region, one in self._all() if one.is_called(name)]
+        if not found:
+            raise UnknownInstanceError(self._unknown(name))
+        for region in {id(region): region for region, _ in found}.values():
+            region.settle_all(self._clock())
+        agents: object = self._agents
+        log = agents.log if isinstance(agents, Logs) else lambda _: ""
+        return [instance_log(region, one, log(one.id)) for region, one in found]
 
     def instances(self) -> list[InstanceView]:
         return [_view(region, instance) for region, instance in self._all()]

@@ -12,11 +12,13 @@ import urllib.parse
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from aiohttp import ClientPayloadError, web
 
 from orchestrator.sandbox import s3, sts
 from orchestrator.sandbox.codedeploy import CodeDeploy
+from orchestrator.sandbox.control import PREFIX, Control, ControlError
 from orchestrator.sandbox.errors import S3Error, ServiceError
 from orchestrator.sandbox.home import HomeError, Ledger
 from orchestrator.sandbox.identity import Keyring, Scope
@@ -89,6 +91,7 @@ class Front:
         keyring: Keyring,
         injector: Injector,
         calls: Calls,
+        control: Control,
         clock: Callable[[], float],
         ledger: Ledger,
     ) -> None:
@@ -97,6 +100,7 @@ class Front:
         self._keyring = keyring
         self._injector = injector
         self._calls = calls
+        self._control = control
         self._clock = clock
         self._ledger = ledger
 
@@ -114,6 +118,8 @@ class Front:
             exchange = _Exchange(request, "codedeploy", target.removeprefix(_TARGET_PREFIX))
             return await self._suffer(exchange) or await self._codedeploy_answer(exchange)
         path, _, query_string = request.raw_path.partition("?")
+        if path.startswith(PREFIX):
+            return await self._control_answer(request, path)
         query = dict(urllib.parse.parse_qsl(query_string, keep_blank_values=True))
         if request.method == "POST" and path == "/" and not query:
             return await self._sts_answer(request)
@@ -130,7 +136,7 @@ class Front:
         try:
             body = await _read(exchange.request)
             now = self._clock()
-            scope = self._authenticate(exchange, now, payload=hashlib.sha256(body).hexdigest())
+            scope = self._authenticate(exchange.request, "codedeploy", now, payload=hashlib.sha256(body).hexdigest())
             self._injector.check_rate((scope.identity.account, scope.region), exchange.operation, now)
             answer = await self._codedeploy.call(exchange.operation, body, scope, now)
             self._ledger.flush()
@@ -156,7 +162,7 @@ class Front:
             if (fate := await self._suffer(exchange)) is not None:
                 return fate
             now = self._clock()
-            scope = self._authenticate(exchange, now, payload=hashlib.sha256(body).hexdigest())
+            scope = self._authenticate(request, "sts", now, payload=hashlib.sha256(body).hexdigest())
             answer = sts.call(self._keyring, scope.identity, form, now)
             self._ledger.flush()
             outcome = "ok"
@@ -172,11 +178,28 @@ class Front:
         response = web.Response(body=answer.body, status=answer.status, headers=answer.headers)
         return self._finish(exchange, outcome, response)
 
+    async def _control_answer(self, request: web.BaseRequest, path: str) -> web.StreamResponse:
+        """Control suffers no faults."""
+        try:
+            digest = hashlib.sha256(await _read(request)).hexdigest()
+            self._authenticate(request, "sandbox", self._clock(), payload=digest)
+            answer, status = await self._control.answer(request.method, path), 200
+            self._ledger.flush()
+        except AuthError as error:
+            answer, status = {"error": error.message}, 403
+        except ControlError as error:
+            answer, status = {"error": error.message}, error.status
+        except ServiceError as error:
+            answer, status = {"error": error.message}, error.status
+        except HomeError as error:
+            answer, status = {"error": str(error)}, 503
+        return web.json_response(answer, status=status)
+
     async def _s3_answer(self, exchange: _Exchange, path: str, query: dict[str, str]) -> web.StreamResponse:
         request = exchange.request
         try:
             now = self._clock()
-            scope = self._authenticate(exchange, now, query, payload=_s3_payload(request, query))
+            scope = self._authenticate(request, "s3", now, query, payload=_s3_payload(request, query))
             if request.headers.get("Expect", "").lower() == "100-continue":
                 await _send_continue(request)
             answer = await s3.call(
@@ -221,17 +244,23 @@ class Front:
         return response
 
     def _authenticate(
-        self, exchange: _Exchange, now: float, query: Mapping[str, str] | None = None, *, payload: str
+        self,
+        request: web.BaseRequest,
+        service: Service | Literal["sandbox"],
+        now: float,
+        query: Mapping[str, str] | None = None,
+        *,
+        payload: str,
     ) -> Scope:
         """`payload`: the body's digest, or what stands for it. Raises `AuthError`."""
-        request = exchange.request
         claim = read_claim(request.headers, query or {})
         path, _, query_string = request.raw_path.partition("?")
         parts = Parts(method=request.method, path=path, query=query_string, headers=request.headers, payload=payload)
         scope = self._keyring.authenticate(claim, parts)
-        if scope.service != exchange.service:
-            raise AuthError("malformed", f"the request is signed for {scope.service!r}, not for {exchange.service!r}")
-        if scope.identity.expires <= now or self._injector.is_expired(exchange.service, now):
+        if scope.service != service:
+            raise AuthError("malformed", f"the request is signed for {scope.service!r}, not for {service!r}")
+        suffers = service != "sandbox" and self._injector.is_expired(service, now)
+        if scope.identity.expires <= now or suffers:
             raise AuthError("expired", "The security token included in the request is expired")
         return scope
 

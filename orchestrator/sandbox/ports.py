@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from orchestrator.sandbox.errors import Json
 from orchestrator.sandbox.lifecycle import Diagnostics
@@ -41,4 +41,13 @@ class Agents(Protocol):
 
     async def stop(self, instance: str) -> None:
         """Switches the instance off: whatever runs on it ends, its files stay. The next event starts it again."""
+        ...
+
+
+@runtime_checkable
+class Logs(Protocol):
+    """What agents may have besides."""
+
+    def log(self, instance: str) -> str:
+        """What the scripts on the instance have written, oldest first; empty where none has run."""
         ...

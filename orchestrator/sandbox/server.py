@@ -143,6 +143,7 @@ class Sandbox:
         from orchestrator.sandbox.bundles import BundleChecker  # noqa: PLC0415 - see above
         from orchestrator.sandbox.codedeploy import CodeDeploy  # noqa: PLC0415 - see above
         from orchestrator.sandbox.conductor import Conductor  # noqa: PLC0415 - see above
+        from orchestrator.sandbox.control import Control  # noqa: PLC0415 - see above
         from orchestrator.sandbox.home import open_home  # noqa: PLC0415 - see above
         from orchestrator.sandbox.http import Front  # noqa: PLC0415 - see above
         from orchestrator.sandbox.storage import Bucket, Storage  # noqa: PLC0415 - see above
@@ -176,12 +177,21 @@ class Sandbox:
                 has_agents=agents is not None,
             )
             keyring, calls = Keyring(home.ledger), Calls()
+            controls = Controls(codedeploy, self._clock, agents)
             front = Front(
                 codedeploy=codedeploy,
                 storage=storage,
                 keyring=keyring,
                 injector=injector,
                 calls=calls,
+                control=Control(
+                    controls=controls,
+                    codedeploy=codedeploy,
+                    storage=storage,
+                    clock=self._clock,
+                    time_scale=options.time_scale,
+                    data=str(home.path) if home.is_lasting else None,
+                ),
                 clock=self._clock,
                 ledger=home.ledger,
             )
@@ -203,7 +213,7 @@ class Sandbox:
                     url=f"http://{_in_url(options.host)}:{port}",
                     region=self._region(),
                     calls=calls,
-                    controls=Controls(codedeploy, self._clock, agents),
+                    controls=controls,
                     _keyring=keyring,
                     _codedeploy=codedeploy,
                     _injector=injector,

@@ -154,6 +154,31 @@ def chunk_signer(claim: Claim, secret: str) -> ChunkSigner:
     return ChunkSigner(key=key, moment=claim.moment, scope=claim.scope, seed=claim.signature)
 
 
+def authorization(
+    *, method: str, path: str, headers: Mapping[str, str], payload: str, key: str, secret: str, service: str
+) -> str:
+    """The header that signs a request without a query; `headers` have its Host and X-Amz-Date, and all are signed."""
+    names = sorted(name.lower() for name in headers)
+    claim = Claim(
+        key=key,
+        date=headers["X-Amz-Date"][:8],
+        region="us-east-1",
+        service=service,
+        moment=headers["X-Amz-Date"],
+        signed=names,
+        signature="",
+        token=None,
+        expires=None,
+    )
+    lowered = {name.lower(): value for name, value in headers.items()}
+    parts = Parts(method=method, path=path, query="", headers=lowered, payload=payload)
+    signature = sign(
+        signing_key(secret, claim.date, claim.region, service), _string_to_sign(claim, _canonical(claim, parts, path))
+    )
+    credential = f"{key}/{claim.scope}"
+    return f"{ALGORITHM} Credential={credential}, SignedHeaders={';'.join(names)}, Signature={signature}"
+
+
 def _from_header(authorization: str, headers: Mapping[str, str]) -> Claim:
     scheme, _, rest = authorization.partition(" ")
     if scheme != ALGORITHM:

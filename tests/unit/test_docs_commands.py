@@ -12,6 +12,7 @@ import pages
 import pytest
 
 from orchestrator.cli.main import COMMANDS, cli
+from orchestrator.cli.sandbox import SandboxGroup
 from orchestrator.core import events as ev
 from orchestrator.core.errors import ExitCode
 from orchestrator.core.model import TargetState
@@ -27,9 +28,16 @@ def command(name: str) -> click.Command:
     return found
 
 
+def params_of(name: str) -> list[click.Parameter]:
+    """Of the command, and of those below it."""
+    found = command(name)
+    below = [found.serve, *found.commands.values()] if isinstance(found, SandboxGroup) else []
+    return [param for each in (found, *below) for param in each.params]
+
+
 def options_of(name: str) -> set[str]:
     """All spellings."""
-    options = [param for param in command(name).params if isinstance(param, click.Option)]
+    options = [param for param in params_of(name) if isinstance(param, click.Option)]
     return {spelling for option in options for spelling in (*option.opts, *option.secondary_opts)}
 
 
@@ -47,7 +55,7 @@ def test_every_option_is_in_the_table_and_no_other(name: str) -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_option_has_its_variable(name: str) -> None:
-    for param in command(name).params:
+    for param in params_of(name):
         if isinstance(param, click.Option):
             long = next(spelling for spelling in param.opts if spelling.startswith("--"))
             usual = "ORCHESTRATOR_" + long.removeprefix("--").replace("-", "_").upper()

@@ -8,7 +8,7 @@ import inspect
 import click
 import pages
 
-from orchestrator.cli.sandbox import sandbox
+from orchestrator.cli.sandbox import serve
 from orchestrator.sandbox import s3, sts
 from orchestrator.sandbox.codedeploy import HANDLERS
 from orchestrator.sandbox.shapes import ServiceModel
@@ -43,7 +43,7 @@ def test_sts() -> None:
 
 
 def test_the_examples_use_options_that_there_are() -> None:
-    known = {spelling for param in sandbox.params if isinstance(param, click.Option) for spelling in param.opts}
+    known = {spelling for param in serve.params if isinstance(param, click.Option) for spelling in param.opts}
     used = {
         word
         for block in pages.blocks(TEXT, "sh")
