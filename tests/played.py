@@ -73,7 +73,7 @@ def play(
     *faults: Fault,
     options: SandboxOptions = OPTIONS,
     zones: tuple[str, ...] = ("",),
-    platform: str = "Server",
+    has_agents: bool = False,
     **settings: Any,
 ) -> Play:
     """A group of so many instances, in these zones in turn; `settings`: members of DeploymentGroupInfo."""
@@ -82,7 +82,7 @@ def play(
         slow=tuple(fault for fault in faults if isinstance(fault, Slow)),
         lost=tuple(fault for fault in faults if isinstance(fault, Lost)),
     )
-    region = Region("000000000000", "eu-west-1", options, lambda: found, 0.0)
+    region = Region("000000000000", "eu-west-1", options, lambda: found, 0.0, has_agents=has_agents)
     region.configs["config"] = config or Config(name="config", kind="MOST_CONCURRENCY", value=1, created=0.0)
     application = region.applications["app"] = Application(name="app", created=0.0)
     names = instance_ids(region.account, region.name, "app/g", count)
@@ -95,7 +95,6 @@ def play(
         name="g",
         instances=names,
         settings={"deploymentStyle": IN_PLACE, **settings},
-        platform=platform,
     )
     return Play(region, group)
 

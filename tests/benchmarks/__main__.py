@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from . import batchget, dag, digests, packing, start, thousand, validate
+from . import batchget, dag, digests, packing, rehearsal, start, thousand, validate
 from .figures import HEADING, Figure, closing, line
 from .processes import CommandError
 
@@ -19,6 +19,10 @@ BENCHMARKS: Mapping[str, tuple[str, Callable[[Path], Iterator[Figure]]]] = {
     "digests": ("CPU of walking and digesting 200 MB in 3,000 files (median of 5)", digests.figures),
     "batchget": ("CPU of one BatchGetDeployments of 25 (median of 5 rounds)", batchget.figures),
     "thousand": ("1,000 independent targets against `orchestrator sandbox`, a process of its own", thousand.figures),
+    "rehearsal": (
+        "1,000 groups of 3 instances deployed to in `orchestrator sandbox` at time scale 0",
+        rehearsal.figures,
+    ),
     "dag": ("200 targets in a random graph against `orchestrator sandbox`", dag.figures),
 }
 

@@ -50,7 +50,7 @@ def sandbox(manifest: Path, *, time_scale: float) -> Iterator[Mapping[str, str]]
         try:
             if not process.stdout.readline():  # its first line comes when it serves
                 raise CommandError(f"orchestrator sandbox didn't start:\n{last_lines(errors)}")
-            yield _variables(environment.read_text())
+            yield variables(environment.read_text())
         finally:
             process.terminate()
             try:
@@ -84,7 +84,8 @@ def moment(event: Mapping[str, Any]) -> float:
     return datetime.fromisoformat(event["ts"]).timestamp()
 
 
-def _variables(exports: str) -> dict[str, str]:
+def variables(exports: str) -> dict[str, str]:
+    """Of the `export` lines that a sandbox prints."""
     words = (shlex.split(line)[1] for line in exports.splitlines())
     return {name: value for name, _, value in (word.partition("=") for word in words)}
 
