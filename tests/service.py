@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from orchestrator.sandbox.codedeploy import CodeDeploy
 from orchestrator.sandbox.controls import Controls
 from orchestrator.sandbox.errors import ServiceError
 from orchestrator.sandbox.fleet import ConfigSpec, FleetSpec, GroupSpec
+from orchestrator.sandbox.home import open_home
 from orchestrator.sandbox.identity import Keyring, Scope
 from orchestrator.sandbox.injector import Injector
 from orchestrator.sandbox.options import Faults, Function, SandboxOptions, Speeds
@@ -95,13 +97,19 @@ def service(
 
 
 @contextmanager
-def serving(fleet: FleetSpec, options: SandboxOptions) -> Iterator[Service]:
+def serving(
+    fleet: FleetSpec, options: SandboxOptions, *, data: Path | None = None, now: float = 1_000_000.0
+) -> Iterator[Service]:
+    """`data`: the folder in which all of it lasts; each call is on disk then, as over HTTP."""
     with ExitStack() as stack:
         storage = Storage(10**9)
         stack.callback(storage.close)
         storage.buckets["bucket"] = Bucket(name="bucket", region=REGION, created=0, versioning="Enabled")
         injector = Injector(options.faults, seed=0, started=0)
-        codedeploy = CodeDeploy(fleet, options, injector, BundleChecker(storage), 1_000_000.0)
-        service = Service(codedeploy, Scope(identity=Keyring().root, region=REGION, service="codedeploy"))
+        home = open_home(data)
+        stack.callback(home.close)
+        codedeploy = CodeDeploy(fleet, options, injector, BundleChecker(storage), now, ledger=home.ledger)
+        codedeploy.changed = home.ledger.flush
+        service = Service(codedeploy, Scope(identity=Keyring().root, region=REGION, service="codedeploy"), now)
         service.controls = Controls(codedeploy, lambda: service.now)
         yield service

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
 import anyio
-import looptime
 import pytest
 from played import BAD, IN_PLACE, Play, failing, percent, play, statuses
 
@@ -60,29 +58,22 @@ class Stage:
         return deployment
 
 
+Virtual = Callable[[Coroutine[Any, Any, None]], None]
 Story = Callable[[Stage], Awaitable[None]]
 
 
-def tell(story: Story, agents: Scripted, *faults: Fault, instances: int = 2, **settings: Any) -> None:
-    """Runs it with a conductor beside it, hours in no time."""
-
-    async def run() -> None:
-        stage = Stage(play(instances, percent(0), *faults, has_agents=True, **settings), agents, None)  # type: ignore[arg-type]
-        stage.conductor = Conductor(lambda: [stage.play.region], agents, anyio.current_time)
-        stage.play.now = anyio.current_time()
-        async with anyio.create_task_group() as group:
-            group.start_soon(stage.conductor.run)
-            await story(stage)
-            group.cancel_scope.cancel()
-
-    loop: asyncio.AbstractEventLoop = looptime.new_event_loop()
-    try:
-        loop.run_until_complete(run())
-    finally:
-        loop.close()
+async def told(story: Story, agents: Scripted, *faults: Fault, instances: int = 2, **settings: Any) -> None:
+    """With a conductor beside it."""
+    found = play(instances, percent(0), *faults, has_agents=True, **settings)
+    found.now = anyio.current_time()
+    stage = Stage(found, agents, Conductor(lambda: [found.region], agents, anyio.current_time))
+    async with anyio.create_task_group() as group:
+        group.start_soon(stage.conductor.run)
+        await story(stage)
+        group.cancel_scope.cancel()
 
 
-def test_every_event_is_carried_out_in_order_and_instances_side_by_side() -> None:
+def test_every_event_is_carried_out_in_order_and_instances_side_by_side(virtual: Virtual) -> None:
     agents = Scripted()
 
     async def story(stage: Stage) -> None:
@@ -95,10 +86,10 @@ def test_every_event_is_carried_out_in_order_and_instances_side_by_side() -> Non
         assert {spec.deployment_id for spec in agents.specs} == {deployment.id}
         assert agents.specs[0].events == EVENTS
 
-    tell(story, agents)
+    virtual(told(story, agents))
 
 
-def test_traffic_is_the_services_own_work() -> None:
+def test_traffic_is_the_services_own_work(virtual: Virtual) -> None:
     agents = Scripted()
 
     async def story(stage: Stage) -> None:
@@ -106,10 +97,10 @@ def test_traffic_is_the_services_own_work() -> None:
         scripts = [event for event in (*BLOCK, *EVENTS, *ALLOW) if event not in ("BlockTraffic", "AllowTraffic")]
         assert [event for _, _, event in agents.began] == scripts
 
-    tell(story, agents, instances=1, deploymentStyle={**IN_PLACE, "deploymentOption": "WITH_TRAFFIC_CONTROL"})
+    virtual(told(story, agents, instances=1, deploymentStyle={**IN_PLACE, "deploymentOption": "WITH_TRAFFIC_CONTROL"}))
 
 
-def test_what_an_agent_says_is_what_is_shown() -> None:
+def test_what_an_agent_says_is_what_is_shown(virtual: Virtual) -> None:
     agents = Scripted(fail={"Install": BROKEN})
 
     async def story(stage: Stage) -> None:
@@ -118,19 +109,19 @@ def test_what_an_agent_says_is_what_is_shown() -> None:
         step = deployment.tracks[0].steps[3]
         assert (step.status, step.diagnostics) == ("Failed", BROKEN)
 
-    tell(story, agents)
+    virtual(told(story, agents))
 
 
 @pytest.mark.parametrize(("ignores", "outcome"), [(True, "Succeeded"), (False, "Failed")])
-def test_a_failure_of_application_stop_can_be_ignored(ignores: bool, outcome: str) -> None:
+def test_a_failure_of_application_stop_can_be_ignored(virtual: Virtual, ignores: bool, outcome: str) -> None:
     async def story(stage: Stage) -> None:
         deployment = await stage.ended(stage.play.start(ignoreApplicationStopFailures=ignores))
         assert deployment.status == outcome
 
-    tell(story, Scripted(fail={"ApplicationStop": BROKEN}))
+    virtual(told(story, Scripted(fail={"ApplicationStop": BROKEN})))
 
 
-def test_faults_come_before_agents_and_slowness_on_top() -> None:
+def test_faults_come_before_agents_and_slowness_on_top(virtual: Virtual) -> None:
     agents = Scripted(seconds=0.5)
 
     async def story(stage: Stage) -> None:
@@ -142,10 +133,12 @@ def test_faults_come_before_agents_and_slowness_on_top() -> None:
         assert download.start is not None
         assert download.end == download.start + 9  # a second, nine times: the agent was done long before
 
-    tell(story, agents, failing(0, event="AfterInstall"), Slow(target="app/g", event="DownloadBundle", factor=9))
+    virtual(
+        told(story, agents, failing(0, event="AfterInstall"), Slow(target="app/g", event="DownloadBundle", factor=9))
+    )
 
 
-def test_a_report_after_the_stop_changes_nothing() -> None:
+def test_a_report_after_the_stop_changes_nothing(virtual: Virtual) -> None:
     async def story(stage: Stage) -> None:
         deployment = stage.play.start()
         stage.conductor.wake()
@@ -156,10 +149,10 @@ def test_a_report_after_the_stop_changes_nothing() -> None:
         assert deployment.info()["status"] == "Stopped"
         assert statuses(deployment) == ["Failed", "Failed"]
 
-    tell(story, Scripted(seconds=50))
+    virtual(told(story, Scripted(seconds=50)))
 
 
-def test_its_end_ends_what_runs() -> None:
+def test_its_end_ends_what_runs(virtual: Virtual) -> None:
     agents = Scripted(seconds=1000)
 
     async def story(stage: Stage) -> None:
@@ -167,11 +160,11 @@ def test_its_end_ends_what_runs() -> None:
         stage.conductor.wake()
         await anyio.sleep(5)
 
-    tell(story, agents)
+    virtual(told(story, agents))
     assert agents.cancelled == len(agents.began) == 2
 
 
-def test_what_ran_when_the_sandbox_ended_is_begun_again() -> None:
+def test_what_ran_when_the_sandbox_ended_is_begun_again(virtual: Virtual) -> None:
     """Kept as plain data in the middle of an event, taken up by another region."""
     agents = Scripted(seconds=10)
 
@@ -189,4 +182,4 @@ def test_what_ran_when_the_sandbox_ended_is_begun_again() -> None:
         assert deployment.status == "Succeeded"
         assert [event for _, _, event in agents.began[before : before + 2]] == ["DownloadBundle", "DownloadBundle"]
 
-    tell(story, agents)
+    virtual(told(story, agents))
