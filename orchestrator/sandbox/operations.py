@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 
+from orchestrator.sandbox.configs import Config
 from orchestrator.sandbox.context import Context, Handler, Rendered, check_batch, page
 from orchestrator.sandbox.deployments import Deployment, Group
 from orchestrator.sandbox.errors import Json, ServiceError
@@ -26,7 +27,7 @@ async def create_deployment(context: Context, parameters: Json) -> Json:
         raise ServiceError("DeploymentGroupNameRequiredException", "deploymentGroupName is required")
     group = region.group(application.name, parameters["deploymentGroupName"])
     config: str = parameters.get("deploymentConfigName") or group.settings["deploymentConfigName"]
-    region.config(config)
+    _check_platform(group, region.config(config), parameters)
     if "revision" not in parameters:
         raise ServiceError("RevisionRequiredException", "revision is required")
     target_instances = _target_instances(group, parameters)
@@ -137,6 +138,10 @@ def batch_get_deployment_targets(context: Context, parameters: Json) -> Json:
             "DeploymentTargetListSizeExceededException", f"{len(ids)} targets in one call; the limit is {BATCH}"
         )
     deployment = _started(context, parameters["deploymentId"])
+    if not deployment.is_server and len(ids) != 1:
+        raise ServiceError(
+            "DeploymentTargetListSizeExceededException", f"{len(ids)} targets in one call; {deployment.id} has one"
+        )
     return {"deploymentTargets": [_target(context, deployment, track) for track in _tracks(deployment, ids)]}
 
 
@@ -188,6 +193,18 @@ def _started(context: Context, deployment_id: str) -> Deployment:
     if deployment.started is None:
         raise ServiceError("DeploymentNotStartedException", f"The deployment {deployment_id} has not started yet")
     return deployment
+
+
+def _check_platform(group: Group, config: Config, parameters: Json) -> None:
+    """What the group's compute platform doesn't take."""
+    if config.platform != group.platform:
+        raise ServiceError(
+            "InvalidDeploymentConfigNameException",
+            f"{config.name} is for {config.platform}; the group's compute platform is {group.platform}",
+        )
+    for name in ("updateOutdatedInstancesOnly", "ignoreApplicationStopFailures"):
+        if group.platform != "Server" and parameters.get(name):
+            raise ServiceError(f"Invalid{name[0].upper()}{name[1:]}ValueException", f"{name} is for Server only")
 
 
 def _target_instances(group: Group, parameters: Json) -> Json | None:

@@ -277,3 +277,18 @@ async def test_each_platform_has_its_revisions(aws: Service) -> None:
     assert await aws.code("CreateDeployment", **call, revision=github) == "InvalidRevisionException"
     server = {"applicationName": "app", "deploymentGroupName": "g"}
     assert await aws.code("CreateDeployment", **server, revision=content(ECS)) == "InvalidRevisionException"
+
+
+async def test_each_platform_has_its_configurations_and_parameters(aws: Service) -> None:
+    await group(aws, "Lambda")
+    call = {"applicationName": "cart", "deploymentGroupName": "g", "revision": content(lambda_spec())}
+    for parameters, code in (
+        ({"deploymentConfigName": "CodeDeployDefault.OneAtATime"}, "InvalidDeploymentConfigNameException"),
+        ({"updateOutdatedInstancesOnly": True}, "InvalidUpdateOutdatedInstancesOnlyValueException"),
+        ({"ignoreApplicationStopFailures": True}, "InvalidIgnoreApplicationStopFailuresValueException"),
+    ):
+        assert await aws.code("CreateDeployment", **call, **parameters) == code
+    deployment_id = await deploy(aws, lambda_spec())
+    aws.now += 60
+    batch = {"deploymentId": deployment_id, "targetIds": ["mailer", "mailer"]}
+    assert await aws.code("BatchGetDeploymentTargets", **batch) == "DeploymentTargetListSizeExceededException"
