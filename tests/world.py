@@ -23,6 +23,7 @@ from orchestrator.core.events import (
     WarningRaised,
     record_from_dict,
 )
+from orchestrator.core.freezing import Calendar, NoFreezes
 from orchestrator.core.limiter import Budget
 from orchestrator.core.model import BundleSource, Concurrency, Location, Policy, Revision, Target, TargetState
 from orchestrator.core.phases import Phases
@@ -74,6 +75,8 @@ class World:
     children: dict[str, FoundJournal] = field(default_factory=dict)
     """The journals of the rollbacks, by their runs."""
     detach: bool = False
+    calendar: Calendar = field(default_factory=NoFreezes)
+    """The freezes; rollbacks know none."""
     rate: float = 20.0
     journal: MemoryJournal = field(default_factory=MemoryJournal)
     log: EventLog = field(default_factory=EventLog)
@@ -105,10 +108,12 @@ class World:
         plan = self._plan()
         if not self.state.targets:
             recorder.record(_run_started(plan))
-        engine = self._engine(plan, recorder, self.artifacts, self.policy)
+        engine = self._engine(plan, recorder, self.artifacts, self.policy, self.calendar)
         return Phases(recorder, engine, self._rollback(plan, recorder) if self.before is not None else None)
 
-    def _engine(self, plan: Plan, recorder: Recorder, artifacts: Artifacts, policy: Policy) -> Engine:
+    def _engine(
+        self, plan: Plan, recorder: Recorder, artifacts: Artifacts, policy: Policy, calendar: Calendar | None = None
+    ) -> Engine:
         regions = {location: self._region(recorder) for location in {t.location for t in self.targets}}
         return Engine(
             plan,
@@ -119,6 +124,7 @@ class World:
             concurrency=self.concurrency,
             timing=self.timing,
             detach=self.detach,
+            calendar=calendar,
         )
 
     def _rollback(self, plan: Plan, recorder: Recorder) -> ReleaseRollback:

@@ -21,7 +21,7 @@ class OnCancel(StrEnum):
 
 
 class Control:
-    """Three doors that only ever close; whoever needs to know waits for them."""
+    """Doors that only ever close; whoever needs to know waits for them."""
 
     def __init__(self) -> None:
         self.closing = anyio.Event()
@@ -31,13 +31,23 @@ class Control:
         self.leaving = anyio.Event()
         """We go, and leave running what runs."""
         self.leave_reason = ""
+        self.is_blocked = False
+        """We go because the run is blocked, not because we were told to."""
+        self.decided = anyio.Event()
+        """What hasn't started is not going to: its verdict can be given."""
 
     @property
     def is_closed(self) -> bool:
         return self.closing.is_set()
 
-    def close(self) -> None:
+    def hold(self) -> None:
+        """Nothing new starts in this process; what hasn't started stays as it is, for a resume."""
         self.closing.set()
+
+    def close(self) -> None:
+        """Nothing new starts in this run."""
+        self.closing.set()
+        self.decided.set()
 
     def request(self, mode: OnCancel, reason: str) -> None:
         self.close()
@@ -49,7 +59,8 @@ class Control:
             case OnCancel.DETACH:
                 self.leave(reason)
 
-    def leave(self, reason: str) -> None:
-        self.close()
-        self.leave_reason = self.leave_reason or reason
+    def leave(self, reason: str, *, blocked: bool = False) -> None:
+        self.hold()
+        if not self.leaving.is_set():
+            self.leave_reason, self.is_blocked = reason, blocked
         self.leaving.set()

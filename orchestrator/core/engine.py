@@ -10,6 +10,8 @@ from orchestrator.core import events as ev
 from orchestrator.core.bundles import Bundles, BundlesClosedError
 from orchestrator.core.control import Control, OnCancel
 from orchestrator.core.errors import OrchestratorError, StateError
+from orchestrator.core.freezewatch import FreezeWatch
+from orchestrator.core.freezing import Calendar, Frozen, NoFreezes
 from orchestrator.core.model import (
     Concurrency,
     Location,
@@ -41,6 +43,8 @@ LAST_FLUSH = 10.0
 DETACH_LOOK = 0.2
 """Seconds between two looks at whether all that can start has started."""
 
+UNDER_WAY = frozenset({TargetState.STARTING, TargetState.RUNNING, TargetState.BAKING, TargetState.ROLLING_BACK})
+
 MAYBE_STARTED = "a deployment may have been started"
 
 CREATE_GRACE = 5.0
@@ -61,14 +65,16 @@ class Engine:
         concurrency: Concurrency,
         timing: Timing,
         detach: bool = False,
+        calendar: Calendar | None = None,
     ) -> None:
-        """`detach`: leave once all that can start has started."""
+        """`detach`: leave once all that can start has started. `calendar`: the freezes that the run keeps to."""
         self._recorder = recorder
         self._state = recorder.state
         self._regions = regions
         self._policy = policy
         self._control = Control()
         self._detach = detach
+        self._freezes = FreezeWatch(calendar or NoFreezes(), recorder.clock)
         self._numbers = {step.target.id: number for number, step in enumerate(plan.steps, start=1)}
         self._schedule = Schedule(plan.steps, recorder.state)
         self._slots = Slots(concurrency)
@@ -122,6 +128,7 @@ class Engine:
         async with anyio.create_task_group() as helpers:
             helpers.start_soon(self._close_when_told)
             helpers.start_soon(self._bundles.run)
+            helpers.start_soon(self._hold_when_frozen)
             if self._detach:
                 helpers.start_soon(self._leave_when_all_has_started)
             async with anyio.create_task_group() as targets:
@@ -146,6 +153,35 @@ class Engine:
         while not self._stands_still():  # noqa: ASYNC110 - many small things end it, and none of them is in a hurry
             await anyio.sleep(DETACH_LOOK)
         self.leave("all that can start has started (--detach)")
+
+    async def _hold_when_frozen(self) -> None:
+        """What runs is watched to its end; then we go, and a resume goes on after the freeze."""
+        while not self._control.is_closed:
+            frozen = await self._freezes.begin()
+            if self._can_anything_start():
+                self._hold(frozen)
+            else:
+                await anyio.sleep(FLUSH_EVERY)
+        if self._state.frozen is None:
+            return
+        while self._anything_under_way():  # noqa: ASYNC110 - as in `_leave_when_all_has_started`
+            await anyio.sleep(DETACH_LOOK)
+        self._control.leave(f"frozen: {self._state.frozen.window}", blocked=True)
+
+    def _hold(self, frozen: Frozen) -> None:
+        if not self._control.is_closed:
+            self._recorder.record(ev.FreezeBegan(window=frozen.window, until=frozen.until))
+            self._control.hold()
+
+    def _can_anything_start(self) -> bool:
+        return any(step.action == "deploy" and not self._began(step) for step in self._schedule.unfinished())
+
+    def _anything_under_way(self) -> bool:
+        return any(self._began(step) for step in self._schedule.unfinished())
+
+    def _began(self, step: Step) -> bool:
+        known = self._state.targets[step.target.id]
+        return known.is_live or known.state in UNDER_WAY
 
     def _stands_still(self) -> bool:
         """Whether nothing but the end of a deployment lets another one start."""
@@ -178,10 +214,12 @@ class Engine:
             running = tuple(name for target in self._state.targets.values() for name in target.running_ids)
             unfinished = any(not target.state.is_final for target in self._state.targets.values())
             if unfinished:
-                self._recorder.record(ev.RunDetached(reason=self._control.leave_reason, running=running))
+                blocked = self._control.is_blocked and not running
+                reason = self._control.leave_reason
+                self._recorder.record(ev.RunDetached(reason=reason, running=running, blocked=blocked))
         self._request_rollback()
         outcome = outcome_of(self._state)
-        if outcome is not Outcome.RUNNING:
+        if outcome not in {Outcome.RUNNING, Outcome.BLOCKED}:  # a resume goes on with these
             self._recorder.record(ev.RunFinished(outcome=outcome, exit_code=int(exit_code_of(self._state))))
 
     def _request_rollback(self) -> None:
@@ -265,6 +303,8 @@ class Engine:
         self, step: Step, known: TargetRun, artifact: Artifact, region: Region, *, waited: float
     ) -> str | Verdict:
         """The deployment's id, or the verdict where none came to be."""
+        if (frozen := self._freezes.frozen()) is not None:
+            self._hold(frozen)
         if self._control.is_closed:
             return await self._closed(step)
         self._recorder.record(ev.TargetReady(target=step.target.id, waited=waited))
@@ -292,9 +332,9 @@ class Engine:
 
         Where we only leave there is none: the target stays as it is, for a resume, and its task is about to be ended.
         """
-        reason = self._state.closed_reason
-        if reason is None:
-            await anyio.sleep_forever()
+        if self._state.closed_reason is None:
+            await self._control.decided.wait()
+        reason = self._state.closed_reason or ""
         if self._state.targets[step.target.id].intent is not None:
             reason = f"{reason}; {MAYBE_STARTED}"
         state = TargetState.SKIPPED if self._state.cancelled is None else TargetState.CANCELLED
@@ -311,7 +351,7 @@ class Engine:
 
     def _close_on_failures(self) -> None:
         failed = [target for target in self._state.targets.values() if target.state in FAILURES]
-        if not failed or self._control.is_closed:
+        if not failed or self._control.decided.is_set() or self._control.leaving.is_set():
             return
         limit = self._policy.max_failures
         if self._policy.on_failure == "stop":

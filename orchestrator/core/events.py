@@ -57,6 +57,8 @@ class RunStarted(Event):
     pid: int
     options: Mapping[str, Any] = field(default_factory=dict)
     """What was selected of the manifest, and with which variables, so that a resume can read it again."""
+    freeze: tuple[Mapping[str, Any], ...] = ()
+    """`core.freezing.FreezeWindow` each, of its environment."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,6 +83,25 @@ class FailureLimitReached(Event):
     """`on_failure: stop` or `max_failures`: nothing new starts from here on."""
 
     reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FreezeBegan(Event):
+    """A freeze has reached the run: nothing new starts from here on, and what runs is watched to its end."""
+
+    window: str
+    until: float
+    """Epoch seconds."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FreezeOverridden(Event):
+    """Somebody wants this process to go on in spite of freezes."""
+
+    reason: str
+    """Theirs."""
+    window: str | None = None
+    """The freeze that held then, if any."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -117,6 +138,8 @@ class RunDetached(Event):
     reason: str
     running: tuple[str, ...]
     """Ids of the deployments that were left running."""
+    blocked: bool = False
+    """Nothing of ours runs: the run waits for something that only time or people can bring, and then for a resume."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

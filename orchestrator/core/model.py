@@ -94,6 +94,8 @@ class Location:
     region: str
     role_arn: str | None = None
     """The role to take on there; None: the credentials of the SDK's own chain."""
+    account: str | None = None
+    """The id of the account that it must be, where the manifest says so."""
 
     def __str__(self) -> str:
         return self.region if self.role_arn is None else f"{self.region} as {self.role_arn}"

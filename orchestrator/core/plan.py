@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from orchestrator.core.errors import UsageError
+from orchestrator.core.freezing import FreezeWindow
 from orchestrator.core.model import (
     AppSpecRevision,
     BundleSource,
@@ -53,6 +54,8 @@ class Plan:
     manifest_digest: str
     steps: tuple[Step, ...]
     """In an order that respects needs and after."""
+    freeze: tuple[FreezeWindow, ...] = ()
+    """Of its environment."""
 
     @property
     def changes(self) -> tuple[Step, ...]:

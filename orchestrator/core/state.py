@@ -9,6 +9,7 @@ from typing import Any
 
 from orchestrator.core import events as ev
 from orchestrator.core.errors import StateError
+from orchestrator.core.freezing import moment
 from orchestrator.core.model import Outcome, TargetState
 
 S = TargetState
@@ -119,6 +120,8 @@ class RunState:
     exit_code: int | None = None
     cancelled: ev.CancelRequested | None = None
     detached: ev.RunDetached | None = None
+    frozen: ev.FreezeBegan | None = None
+    """The freeze that keeps the run from starting anything."""
     closed_reason: str | None = None
     """Why nothing new starts any more; None: it does."""
     rollback: ev.ReleaseRollbackRequested | None = None
@@ -145,6 +148,13 @@ class RunState:
 
     def count(self) -> Counter[TargetState]:
         return Counter(target.state for target in self.targets.values())
+
+    @property
+    def why_closed(self) -> str | None:
+        """Why nothing new starts, for people; None: it does."""
+        if self.closed_reason is None and self.frozen is not None:
+            return f"the freeze {self.frozen.window} lasts until {moment(self.frozen.until)}"
+        return self.closed_reason
 
     @property
     def is_finished(self) -> bool:
@@ -189,9 +199,12 @@ class RunState:
                 self.rollback_run = event.rollback_run
             case ev.ReleaseRollbackFinished():
                 self.rollback_finished = event
+            case ev.FreezeBegan():
+                self.frozen = event
             case ev.RunDetached():
                 self.detached = event
                 self.ended_at = record.ts
+                self._move(self.targets, S.UPLOADING, S.PENDING)
             case ev.RunFinished():
                 self.outcome, self.exit_code, self.ended_at = event.outcome, event.exit_code, record.ts
             case ev.ApiThrottled():
@@ -219,6 +232,7 @@ class RunState:
 
     def _reopen(self) -> None:
         self.outcome, self.exit_code, self.ended_at, self.detached = Outcome.RUNNING, None, None, None
+        self.frozen = None
 
     def _resume(self) -> None:
         self._reopen()
@@ -331,6 +345,8 @@ FAILURES = frozenset({S.FAILED, S.STOPPED, S.TIMED_OUT, S.ROLLED_BACK, S.ERRORED
 def outcome_of(state: RunState) -> Outcome:
     """How the run stands, from its targets alone."""
     targets = state.targets.values()
+    if state.detached is not None and state.detached.blocked:
+        return Outcome.BLOCKED
     if state.detached is not None or state.awaits_rollback or any(not target.state.is_final for target in targets):
         return Outcome.RUNNING
     return _outcome_of_rollback(state) or _outcome_of_release(state)

@@ -6,9 +6,10 @@
 `load` and `validate_all` raise `InvalidInputError` with all findings, or `UsageError` when the environment isn't clear.
 """
 
+from orchestrator.core.freezing import FreezeWindow
 from orchestrator.manifest.git import GitFacts, GitLookup, Repository
 from orchestrator.manifest.loader import environment_names, load, validate_all
-from orchestrator.manifest.release import EnvironmentSettings, FreezeWindow, Position, Release
+from orchestrator.manifest.release import EnvironmentSettings, Position, Release
 from orchestrator.manifest.schema import schema
 
 __all__ = [

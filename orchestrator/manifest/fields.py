@@ -18,6 +18,7 @@ T = TypeVar("T")
 
 NAME = re.compile(r"[A-Za-z0-9._+=,@-]{1,100}\Z")
 BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]\Z")
+ACCOUNT = re.compile(r"\d{12}\Z", re.ASCII)
 IP_ADDRESS = re.compile(r"\d+\.\d+\.\d+\.\d+\Z")
 REGION = re.compile(r"[a-z]{2,5}(-[a-z]+){1,3}-\d{1,2}\Z")
 ROLE = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]{1,512}\Z", re.ASCII)
@@ -186,6 +187,12 @@ def fitting(check: Callable[[T], Misfit | None]) -> Callable[[T], T]:
     return validate
 
 
+def check_account(value: str) -> str:
+    if not ACCOUNT.match(value):
+        raise mistake(f"{value!r} is not the id of an account", 'twelve digits, in quotes: "123456789012"')
+    return value
+
+
 def check_line(value: str) -> str:
     if not value.isprintable():
         raise mistake("holds line breaks or characters that can't be printed")
@@ -202,4 +209,5 @@ NameKey = Annotated[
 Bucket = Annotated[str, AfterValidator(check_bucket)]
 Region = Annotated[str, AfterValidator(check_region)]
 Role = Annotated[str, AfterValidator(check_role)]
+AccountId = Annotated[str, AfterValidator(check_account)]
 Description = Annotated[str, Field(max_length=200)]

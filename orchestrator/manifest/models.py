@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
 
 from orchestrator.manifest.fields import (
     TEMPLATED,
+    AccountId,
     Count,
     Duration,
     Failures,
@@ -22,12 +23,13 @@ from orchestrator.manifest.fields import (
     check_bucket,
     mistake,
 )
+from orchestrator.manifest.freezes import parse_rule
 from orchestrator.manifest.gate_models import Gate, Strict
 from orchestrator.manifest.target_models import Revision, Settings
 
-CLOCK = re.compile(r"([01]\d|2[0-3]):[0-5]\d\Z", re.ASCII)
+CLOCK = re.compile(r"([01]\d|2[0-3]):[0-5]\d(:[0-5]\d)?\Z", re.ASCII)
 RULE = re.compile(
-    r"(?:[A-Z-]+=[^;=]+;)*FREQ=(?:SECONDLY|MINUTELY|HOURLY|DAILY|WEEKLY|MONTHLY|YEARLY)(?:;[A-Z-]+=[^;=]+)*;?\Z"
+    r"(?:[A-Z-]+=[^;=]+;)*FREQ=(?:DAILY|WEEKLY|MONTHLY|YEARLY)(?:;[A-Z-]+=[^;=]+)*;?\Z"
 )
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,99}\Z")
 
@@ -44,6 +46,10 @@ def check_clock(value: str) -> str:
 def check_rule(value: str) -> str:
     if not RULE.match(value):
         raise mistake(f"{value!r} is not a recurrence rule", 'such as "FREQ=WEEKLY;BYDAY=FR" (RFC 5545)')
+    try:
+        parse_rule(value)
+    except ValueError as error:
+        raise mistake(f"{value!r} is not a recurrence rule: {error}", "see RFC 5545, section 3.3.10") from None
     return value
 
 
@@ -83,7 +89,9 @@ class Freeze(Strict):
 
     rrule: Annotated[Text, AfterValidator(check_rule)] = Field(description="The days, as an RFC 5545 rule.")
     start: Annotated[str, AfterValidator(check_clock)] = Field(description="The beginning on such a day, HH:MM.")
-    end: Annotated[str, AfterValidator(check_clock)] = Field(description="The end on such a day, HH:MM.")
+    end: Annotated[str, AfterValidator(check_clock)] = Field(
+        description="The end, HH:MM; 23:59 is midnight, and what isn't after the start is on the next day."
+    )
     tz: Annotated[str, AfterValidator(check_zone)] = Field(
         default="UTC", description="The time zone, such as Europe/Berlin."
     )
@@ -94,6 +102,9 @@ class Environment(Strict):
 
     region: Region | None = Field(default=None, description="The region; the SDK's own when left out.")
     role_arn: Role | None = Field(default=None, description="The role to take on; none when left out.")
+    account: AccountId | None = Field(
+        default=None, description="The id of the account that this must be: nothing is done in another one."
+    )
     vars: Variables = Field(default_factory=dict, description="Variables, in place of the manifest's of the same name.")
     promote_from: Name | None = Field(
         default=None, description="Only digests that succeeded in that environment are deployed to this one."

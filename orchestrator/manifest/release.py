@@ -8,21 +8,8 @@ from pathlib import Path
 from typing import Protocol
 
 from orchestrator.core.errors import Finding
+from orchestrator.core.freezing import FreezeWindow
 from orchestrator.core.model import Concurrency, Policy, Target
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FreezeWindow:
-    """A recurring time in which nothing is deployed."""
-
-    rrule: str
-    """RFC 5545, without the `RRULE:` before it."""
-    start: str
-    """HH:MM in `tz`."""
-    end: str
-    """HH:MM in `tz`."""
-    tz: str
-    """A name of the IANA database."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,6 +21,8 @@ class EnvironmentSettings:
     region: str | None = None
     """The environment's own region; a target has its own in `Target.location`."""
     role_arn: str | None = None
+    account: str | None = None
+    """The id of the account that it must be."""
     promote_from: str | None = None
     soak: float | None = None
     """Seconds."""

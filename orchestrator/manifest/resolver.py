@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from orchestrator.core.freezing import FreezeWindow
 from orchestrator.core.model import Concurrency, Location, Policy, Target
 from orchestrator.manifest import targets as build
 from orchestrator.manifest.documents import Document
@@ -16,7 +17,7 @@ from orchestrator.manifest.nodes import Map, Node, Place, Scalar, child, descend
 from orchestrator.manifest.nodes import Sequence as NodeList
 from orchestrator.manifest.origins import Origin, WrittenOrigins
 from orchestrator.manifest.problems import did_you_mean
-from orchestrator.manifest.release import EnvironmentSettings, FreezeWindow, Release, share_of
+from orchestrator.manifest.release import EnvironmentSettings, Release, share_of
 from orchestrator.manifest.templates import Context
 
 
@@ -50,6 +51,7 @@ class Resolver:
         levels = {target_id: origin.levels for target_id, origin in self._origins.items()}
         report_cycles(targets, levels, self._names, self._problems)
         self._check_regions(targets)
+        self._check_accounts(targets)
         self._check_duplicates(targets)
         self._check_environments()
         failures = manifest.policy.max_failures
@@ -144,7 +146,8 @@ class Resolver:
         needs = self._names.resolve(levels, "needs", target_id, name)
         after = self._names.resolve(levels, "after", target_id, name)
         skip = build.setting(levels, "skip_if_current", bool)
-        environment = Location(region=self._environment.region or "", role_arn=self._environment.role_arn)
+        written = self._environment
+        environment = Location(region=written.region or "", role_arn=written.role_arn, account=written.account)
         return Target(
             id=target_id,
             application=name,
@@ -202,6 +205,19 @@ class Resolver:
                     node, place = self._root.keys["applications"], ()
                 self._problems.add(node, place, "no region is set", hint)
                 return
+
+    def _check_accounts(self, targets: Sequence[Target]) -> None:
+        """A role says in its name which account it is of."""
+        told: set[Location] = set()
+        for target in targets:
+            here = target.location
+            if here.account is None or here.role_arn is None or here in told:
+                continue
+            if (found := here.role_arn.split(":")[4]) != here.account:
+                told.add(here)
+                origin = self._origins[target.id]
+                message = f"is to be in the account {here.account}, and its role {here.role_arn} is of {found}"
+                self._problems.add(origin.key, origin.place, message, "correct account: or role_arn:")
 
     def _check_duplicates(self, targets: Sequence[Target]) -> None:
         seen: dict[tuple[str, str, Location], Target] = {}
@@ -275,6 +291,7 @@ def environment_settings(name: str, environment: Environment) -> EnvironmentSett
         name=name,
         region=environment.region,
         role_arn=environment.role_arn,
+        account=environment.account,
         promote_from=environment.promote_from,
         soak=environment.soak,
         freeze=tuple(

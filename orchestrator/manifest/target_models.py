@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_v
 
 from orchestrator.manifest.fields import (
     TEMPLATED,
+    AccountId,
     Boolean,
     Bucket,
     Description,
@@ -259,6 +260,9 @@ class Settings(StoredObject):
     prefix: str | None = Field(default=None, description="The folder in the bucket.")
     region: Region | None = Field(default=None, description="The region, in place of the environment's.")
     role_arn: Role | None = Field(default=None, description="The role to take on, in place of the environment's.")
+    account: AccountId | None = Field(
+        default=None, description="The id of the account that it must be in, in place of the environment's."
+    )
     deployment_group_name: Name | None = Field(
         default=None, description="The group's name at AWS; its key when left out."
     )

@@ -53,7 +53,8 @@ def location(levels: Sequence[Level], environment: Location, default_region: str
     defaults, own = levels[:1], levels[1:]
     region = setting(own, "region", str) or environment.region or setting(defaults, "region", str) or default_region
     role = setting(own, "role_arn", str) or environment.role_arn or setting(defaults, "role_arn", str)
-    return Location(region=region or "", role_arn=role)
+    account = setting(own, "account", str) or environment.account or setting(defaults, "account", str)
+    return Location(region=region or "", role_arn=role, account=account)
 
 
 def labels(levels: Sequence[Level]) -> Mapping[str, str]:

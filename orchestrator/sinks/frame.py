@@ -98,6 +98,6 @@ def _footer(state: RunState, now: float) -> list[str]:
     if state.throttles:
         parts.append(plural(state.throttles, "throttle"))
     lines = [" · ".join(parts)]
-    if state.closed_reason is not None:
-        lines.append(f"nothing new starts: {one_line(state.closed_reason)}")
+    if state.why_closed is not None:
+        lines.append(f"nothing new starts: {one_line(state.why_closed)}")
     return lines

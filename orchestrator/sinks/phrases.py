@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from orchestrator.core import events as ev
+from orchestrator.core.freezing import moment
 from orchestrator.core.model import TargetState
 from orchestrator.core.state import RunState, TargetRun
 from orchestrator.sinks.facts import failure_lines, how_long, progress
@@ -14,6 +15,8 @@ from orchestrator.sinks.waiting import why
 _URGENT = (
     ev.CancelRequested,
     ev.FailureLimitReached,
+    ev.FreezeBegan,
+    ev.FreezeOverridden,
     ev.ReleaseRollbackRequested,
     ev.RunDetached,
     ev.WarningRaised,
@@ -66,6 +69,12 @@ def _of_run(event: ev.Event, state: RunState) -> Phrase | None:  # noqa: C901 - 
             text = f"cancelled ({event.mode}): {one_line(event.reason)}; nothing new starts"
         case ev.FailureLimitReached():
             text = f"nothing new starts: {one_line(event.reason)}"
+        case ev.FreezeBegan():
+            until = moment(event.until)
+            text = f"nothing new starts: the freeze {one_line(event.window)} has begun, and lasts until {until}"
+        case ev.FreezeOverridden():
+            window = f" {one_line(event.window)}" if event.window else "s"
+            text = f"freeze{window} overridden: {one_line(event.reason)}"
         case ev.ReleaseRollbackRequested():
             what = "all that the run changed" if event.scope == "release" else "what failed"
             text = f"{what} goes back to what stood before it: {one_line(event.reason)}"

@@ -174,5 +174,5 @@ def _outcome(state: RunState) -> str:
     tally = state_counts(state) or "no targets"
     end = state.ended_at if state.ended_at is not None else state.last_ts
     took = f" in {duration(end - state.started_at)}" if end is not None and state.started_at is not None else ""
-    reason = f"; {one_line(state.closed_reason)}" if state.closed_reason else ""
+    reason = f"; {one_line(state.why_closed)}" if state.why_closed else ""
     return f"outcome: {outcome} ({tally}){took}{reason}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
+from orchestrator.core.freezing import moment
 from orchestrator.core.model import TargetState
 from orchestrator.core.state import RunState, TargetRun
 from orchestrator.sinks.text import listing, one_line
@@ -45,6 +46,8 @@ def _before_start(target: TargetRun, state: RunState) -> str:
         return "its bundle"
     if state.closed_reason is not None:
         return f"nothing: {one_line(state.closed_reason)}"
+    if state.frozen is not None:
+        return f"the end of the freeze {one_line(state.frozen.window)}, {moment(state.frozen.until)}"
     return "its revision" if target.revision is None else "a free slot"
 
 
