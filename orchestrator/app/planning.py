@@ -71,6 +71,8 @@ async def build_plan(
                 digest=_digest(target, opened),
                 timeout=target.timeout if target.timeout is not None else USUAL_TIMEOUT + group.wait_seconds,
                 reason=changed or f"{group.last_attempted_id} succeeded with the same revision",
+                revision=wanted,
+                seen=group,
             )
         )
     return Plan(
@@ -79,6 +81,7 @@ async def build_plan(
         manifest=str(release.manifest),
         manifest_digest="sha256:" + hashlib.sha256(release.manifest.read_bytes()).hexdigest(),
         steps=tuple(steps),
+        freeze=release.environment.freeze,
     )
 
 

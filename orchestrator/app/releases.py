@@ -1,41 +1,29 @@
-"""`plan` and `apply`: from a manifest to a plan, and from a plan to a run."""
+"""A manifest's release: all that can be wrong without a call, and then its plan."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, ClassVar
 
+from orchestrator.app.accounts import check_accounts
 from orchestrator.app.bundles import ReleaseArtifacts, digest_all
 from orchestrator.app.caches import hash_cache
 from orchestrator.app.planning import build_plan
 from orchestrator.app.regions import default_region
-from orchestrator.app.running import RunOptions, carry_out, open_recorder, start_event
-from orchestrator.app.services import (
-    AWS_POLL_INTERVAL,
-    SANDBOX_POLL_INTERVAL,
-    Services,
-    is_near,
-    open_services,
-)
+from orchestrator.app.services import is_near, open_services
 from orchestrator.app.sources import check_sources
 from orchestrator.app.stand_ins import for_rehearsal, put_stand_ins
-from orchestrator.app.stores import hold_lease, open_state
-from orchestrator.app.uploads import Opened
-from orchestrator.app.views import ViewOptions, open_views
+from orchestrator.app.stores import State
+from orchestrator.app.undertakings import Planned
 from orchestrator.bundle.source import Bundle
-from orchestrator.core.control import OnCancel
 from orchestrator.core.errors import Finding, InvalidInputError
-from orchestrator.core.model import BundleSource, Policy, Target
-from orchestrator.core.plan import Plan
+from orchestrator.core.model import BundleSource, Concurrency, Policy, Target
 from orchestrator.core.ports import CallObserver
 from orchestrator.core.selection import select
-from orchestrator.core.state import RunState
-from orchestrator.core.token import new_run_id
 from orchestrator.manifest import Release, load
 
 
@@ -57,22 +45,6 @@ class ReleaseOptions:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ApplyOptions:
-    release: ReleaseOptions
-    views: ViewOptions
-    state: str | None = None
-    poll_interval: float | None = None
-    """Seconds; None: what suits AWS or the sandbox."""
-    on_cancel: OnCancel = OnCancel.WAIT
-    lock_wait: float = 0.0
-    """Seconds to wait for the locks of others."""
-    leave_after: float | None = None
-    """Seconds; then we go, and leave running what runs."""
-    detach: bool = False
-    """Leave once all that can start has started."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Prepared:
     """A release that was found in order, before any call."""
 
@@ -81,9 +53,6 @@ class Prepared:
     policy: Policy
     bundles: Mapping[BundleSource, Bundle]
     warnings: Sequence[Finding]
-
-
-Confirm = Callable[[Plan], bool]
 
 
 def prepare(options: ReleaseOptions, env: Mapping[str, str]) -> Prepared:
@@ -114,45 +83,94 @@ def prepare(options: ReleaseOptions, env: Mapping[str, str]) -> Prepared:
     )
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Planned:
-    plan: Plan
-    services: Services
-    opened: Mapping[BundleSource, Opened]
-    again: Callable[[], Awaitable[Plan]]
-    """Makes the plan anew, from what stands there now."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ManifestRelease:
+    """A manifest's release, as an `Undertaking`."""
 
+    prepared: Prepared
+    options: ReleaseOptions
 
-@asynccontextmanager
-async def open_plan(
-    prepared: Prepared, options: ReleaseOptions, env: Mapping[str, str], observer: CallObserver | None = None
-) -> AsyncIterator[Planned]:
-    """The plan, and the connections that it was made with. Only reads."""
-    async with AsyncExitStack() as stack:
-        endpoint: Mapping[str, str] | None = None
-        if options.sandbox:
-            endpoint = await stack.enter_async_context(_sandbox(prepared, options))
-        services = await stack.enter_async_context(
-            open_services(
-                (target.location for target in prepared.targets),
-                near=options.sandbox or is_near(env),
-                observer=observer,
-                endpoint_environment=endpoint,
+    is_saved: ClassVar[bool] = False
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        return self.prepared.targets
+
+    @property
+    def policy(self) -> Policy:
+        return self.prepared.policy
+
+    @property
+    def concurrency(self) -> Concurrency:
+        return self.prepared.release.concurrency
+
+    @property
+    def state(self) -> str | None:
+        # A rehearsal is nobody else's business, wherever the manifest keeps its runs.
+        return None if self.options.sandbox else self.prepared.release.state
+
+    @property
+    def is_rehearsal(self) -> bool:
+        return self.options.sandbox
+
+    @property
+    def chosen(self) -> dict[str, Any]:
+        """What a resume has to read the manifest with; `ReleaseOptions` of the same names."""
+        options = self.options
+        return {
+            "variables": dict(options.variables),
+            "select": list(options.select),
+            "exclude": list(options.exclude),
+            "include_needs": options.include_needs,
+            "include_dependents": options.include_dependents,
+            "force": options.force,
+            "sandbox": options.sandbox,
+        }
+
+    @asynccontextmanager
+    async def open(
+        self,
+        env: Mapping[str, str],
+        state: State,  # noqa: ARG002 - the undertaking's signature
+        observer: CallObserver | None = None,
+        *,
+        preflight: bool,  # noqa: ARG002 - as above
+    ) -> AsyncIterator[Planned]:
+        """Raises `InvalidInputError` with all that can be found wrong by reading, and `CallError`."""
+        prepared, options = self.prepared, self.options
+        async with AsyncExitStack() as stack:
+            endpoint: Mapping[str, str] | None = None
+            if options.sandbox:
+                endpoint = await stack.enter_async_context(_sandbox(prepared, options))
+            locations = [target.location for target in prepared.targets]
+            services = await stack.enter_async_context(
+                open_services(
+                    locations,
+                    near=options.sandbox or is_near(env),
+                    observer=observer,
+                    endpoint_environment=endpoint,
+                )
             )
-        )
-        if options.sandbox:
-            await put_stand_ins(prepared.targets, services.stores)
-        opened = await digest_all(prepared.bundles, hash_cache(env))
-        make = partial(
-            build_plan,
-            prepared.release,
-            prepared.targets,
-            opened=opened,
-            codedeploys=services.impatient(),
-            stores=services.stores,
-            force=options.force,
-        )
-        yield Planned(await make(), services, opened, make)
+            accounts = await check_accounts(services.session, locations)
+            if options.sandbox:
+                await put_stand_ins(prepared.targets, services.stores)
+            opened = await digest_all(prepared.bundles, hash_cache(env))
+            make = partial(
+                build_plan,
+                prepared.release,
+                prepared.targets,
+                opened=opened,
+                codedeploys=services.impatient(),
+                stores=services.stores,
+                force=options.force,
+            )
+            yield Planned(
+                plan=await make(),
+                services=services,
+                accounts=accounts,
+                again=make,
+                artifacts=lambda record: ReleaseArtifacts(opened, services.stores, record=record),
+            )
 
 
 @asynccontextmanager
@@ -165,71 +183,3 @@ async def _sandbox(prepared: Prepared, options: ReleaseOptions) -> AsyncIterator
     fleet = fleet_of([prepared.release], instances=settings.instances)
     async with Sandbox(fleet, settings).serve() as endpoint:
         yield endpoint.environment()
-
-
-async def apply(
-    prepared: Prepared,
-    options: ApplyOptions,
-    env: Mapping[str, str],
-    *,
-    stdout: TextIO,
-    stderr: TextIO,
-    confirm: Confirm,
-) -> RunState | None:
-    """The run, from the plan to its end. None when there was a plan and it was declined."""
-    async with AsyncExitStack() as stack:
-        # A rehearsal is nobody else's business, wherever the manifest keeps its runs.
-        state_of_manifest = None if options.release.sandbox else prepared.release.state
-        state = await stack.enter_async_context(open_state(options.state, state_of_manifest, env))
-        views = await stack.enter_async_context(open_views(options.views, stdout=stdout, stderr=stderr))
-        planned = await stack.enter_async_context(open_plan(prepared, options.release, env, views.observer))
-        if not confirm(planned.plan):
-            return None
-        run = new_run_id(time.time())
-        hold, plan = None, planned.plan
-        if not options.release.sandbox:
-            lease = hold_lease(state, run, prepared.targets, wait=options.lock_wait, tell=views.console.say)
-            hold = await stack.enter_async_context(lease)
-            plan = await planned.again() if hold.waited else plan
-        journal = await stack.enter_async_context(state.runs.open_journal(run, new=True))
-        recorder = open_recorder(run, journal, views)
-        settings = RunOptions(
-            poll_interval=_interval(options, env),
-            policy=prepared.policy,
-            concurrency=prepared.release.concurrency,
-            on_cancel=options.on_cancel,
-            leave_after=options.leave_after,
-            detach=options.detach,
-        )
-        recorder.record(start_event(plan, settings, chosen(options.release)))
-        await recorder.commit()
-        await carry_out(
-            plan,
-            recorder=recorder,
-            services=planned.services,
-            artifacts=ReleaseArtifacts(planned.opened, planned.services.stores, record=recorder.record),
-            views=views,
-            options=settings,
-            hold=hold,
-            runs=state.runs,
-        )
-        return recorder.state
-
-
-def chosen(options: ReleaseOptions) -> dict[str, Any]:
-    """What a resume has to read the manifest with; `ReleaseOptions` of the same names."""
-    return {
-        "variables": dict(options.variables),
-        "select": list(options.select),
-        "exclude": list(options.exclude),
-        "include_needs": options.include_needs,
-        "include_dependents": options.include_dependents,
-        "force": options.force,
-        "sandbox": options.sandbox,
-    }
-
-
-def _interval(options: ApplyOptions, env: Mapping[str, str]) -> float:
-    if options.poll_interval is not None:
-        return options.poll_interval
-    return SANDBOX_POLL_INTERVAL if options.release.sandbox or is_near(env) else AWS_POLL_INTERVAL

@@ -12,12 +12,16 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from orchestrator import __version__
+from orchestrator.app.accounts import check_accounts
+from orchestrator.app.applying import override
 from orchestrator.app.bundles import ReleaseArtifacts, digest_all
 from orchestrator.app.caches import hash_cache
 from orchestrator.app.looking import read_release
 from orchestrator.app.releases import ReleaseOptions, prepare
 from orchestrator.app.running import RunOptions, carry_out
+from orchestrator.app.saved import open_sources
 from orchestrator.app.services import AWS_POLL_INTERVAL, SANDBOX_POLL_INTERVAL, is_near, open_services
+from orchestrator.app.stored import Found, StoredFirst, find_stored
 from orchestrator.app.stores import hold_lease, open_state
 from orchestrator.app.uploads import Opened
 from orchestrator.app.views import ViewOptions, open_views
@@ -25,11 +29,13 @@ from orchestrator.bundle.source import Bundle
 from orchestrator.core.control import OnCancel
 from orchestrator.core.errors import StateError, UsageError
 from orchestrator.core.events import Record, RunResumed, RunStarted
+from orchestrator.core.freezing import FreezeWindow
 from orchestrator.core.model import BundleSource, Concurrency, Policy, Target, TargetState, revision_from_api
 from orchestrator.core.plan import Plan, Step, order, step_from_dict, target_to_dict
 from orchestrator.core.ports import Artifact, Artifacts
 from orchestrator.core.recorder import Recorder
 from orchestrator.core.state import REOPENED, RunState, fold
+from orchestrator.manifest.freezes import calendar_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,6 +53,8 @@ class ResumeOptions:
     """Leave once all that can start has started."""
     lock_wait: float = 0.0
     """Seconds to wait for the locks of others."""
+    override_freeze: str | None = None
+    """Why freezes don't count for this process; None: they do."""
     accept_manifest: bool = False
     """Go on with a changed manifest for what hasn't been started."""
 
@@ -76,19 +84,30 @@ async def resume(options: ResumeOptions, env: Mapping[str, str], *, stdout: Text
             return Resumed(state=state, was_over=True)
         started = started_of(journal.found.records, run)
         plan, bundles = _plan_again(started, state, options, env)
+        exact = started.options.get("exact") and state.rollback is None
         opened = await digest_all(bundles, hash_cache(env))
-        if not options.accept_manifest and state.rollback is None:
+        if not exact and not options.accept_manifest and state.rollback is None:
             _check_digests(plan, state, opened)
         near = is_near(env)
         locations = [step.target.location for step in plan.steps]
         services = await stack.enter_async_context(open_services(locations, near=near, observer=views.observer))
+        await check_accounts(services.session, locations)
+        found: Found = {}
+        if exact:
+            needed = [step for step in plan.changes if _needs_artifact(state, step.target.id)]
+            found = await find_stored(needed, services.stores)
+            opened = await open_sources(needed, found, hash_cache(env))
         recorder = Recorder(run=run, state=state, journal=journal, sinks=views.sinks, clock=time.time)
         recorder.record(RunResumed(version=__version__, host=socket.gethostname(), pid=os.getpid()))
+        if options.override_freeze is not None:
+            override(recorder, options.override_freeze, calendar_of(plan.freeze).frozen(time.time()))
         await carry_out(
             plan,
             recorder=recorder,
             services=services,
-            artifacts=ResumedArtifacts(state, ReleaseArtifacts(opened, services.stores, record=recorder.record)),
+            artifacts=ResumedArtifacts(
+                state, StoredFirst(found, ReleaseArtifacts(opened, services.stores, record=recorder.record))
+            ),
             views=views,
             options=RunOptions(
                 poll_interval=options.poll_interval or (SANDBOX_POLL_INTERVAL if near else AWS_POLL_INTERVAL),
@@ -97,6 +116,7 @@ async def resume(options: ResumeOptions, env: Mapping[str, str], *, stdout: Text
                 on_cancel=options.on_cancel,
                 leave_after=options.leave_after,
                 detach=options.detach,
+                keeps_freezes=options.override_freeze is None,
             ),
             hold=hold,
             runs=kept.runs,
@@ -150,6 +170,8 @@ def _plan_again(
         if step.target.id in untouched and state.targets[step.target.id].revision is None
     )
     bundles: Mapping[BundleSource, Bundle] = {}
+    if started.options.get("exact"):  # a saved plan says it all
+        return recorded_plan(started), {}
     if Path(started.manifest).exists():
         steps, bundles = _merge(started, steps, untouched, options, env)
     elif needs_bundle:
@@ -168,6 +190,7 @@ def recorded_plan(started: RunStarted) -> Plan:
         manifest=started.manifest,
         manifest_digest=started.manifest_digest,
         steps=tuple(step_from_dict(data) for data in started.targets),
+        freeze=tuple(FreezeWindow(**window) for window in started.freeze),
     )
 
 
@@ -176,6 +199,10 @@ def _is_untouched(state: RunState, target: str) -> bool:
     known = state.targets[target]
     is_open = not known.state.is_final or known.state in REOPENED or known.state is TargetState.SKIPPED
     return is_open and known.deployment_id is None and known.intent is None
+
+
+def _needs_artifact(state: RunState, target: str) -> bool:
+    return _is_untouched(state, target) and state.targets[target].revision is None
 
 
 def _merge(

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TextIO
 
 from orchestrator import __version__
+from orchestrator.app.accounts import check_accounts
 from orchestrator.app.bundles import ReleaseArtifacts
 from orchestrator.app.looking import read_release
 from orchestrator.app.planning import group_key, read_groups
@@ -101,6 +102,7 @@ async def roll_back(
         services = await stack.enter_async_context(
             open_services([target.location for target in targets], near=near, observer=views.observer)
         )
+        await check_accounts(services.session, [target.location for target in targets])
         lease = hold_lease(kept, run, targets, wait=options.lock_wait, tell=views.console.say)
         hold = await stack.enter_async_context(lease)
         journal = await stack.enter_async_context(kept.runs.open_journal(run, new=False))

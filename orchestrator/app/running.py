@@ -24,6 +24,7 @@ from orchestrator.core.control import OnCancel
 from orchestrator.core.engine import Engine
 from orchestrator.core.errors import StateError, UsageError
 from orchestrator.core.events import ApiThrottled, RunStarted, WarningRaised
+from orchestrator.core.freezing import Calendar
 from orchestrator.core.lease import LeaseKeeper
 from orchestrator.core.model import Concurrency, Policy
 from orchestrator.core.phases import Phases
@@ -35,6 +36,7 @@ from orchestrator.core.runs import RunJournal, RunStore
 from orchestrator.core.state import RunState
 from orchestrator.core.timing import Timing
 from orchestrator.core.token import new_run_id
+from orchestrator.manifest.freezes import calendar_of
 from orchestrator.sinks.summary import left_running
 
 
@@ -51,6 +53,8 @@ class RunOptions:
     """Seconds; then we go, and leave running what runs."""
     detach: bool = False
     """Leave once all that can start has started."""
+    keeps_freezes: bool = True
+    """False: somebody has said that freezes don't count, or it's a rehearsal."""
 
 
 class CutOffError(StateError):
@@ -94,6 +98,7 @@ def start_event(
         host=socket.gethostname(),
         pid=os.getpid(),
         options=chosen or {},
+        freeze=tuple(asdict(window) for window in plan.freeze),
     )
 
 
@@ -126,7 +131,9 @@ async def carry_out(
     services.throttles.listener = throttled
     views.rates = services.rates
 
-    def engine_for(plan: Plan, recorder: Recorder, artifacts: Artifacts, options: RunOptions) -> Engine:
+    def engine_for(
+        plan: Plan, recorder: Recorder, artifacts: Artifacts, options: RunOptions, calendar: Calendar | None = None
+    ) -> Engine:
         def warn(message: str) -> None:
             recorder.record(WarningRaised(message=message))
 
@@ -139,11 +146,12 @@ async def carry_out(
             concurrency=options.concurrency,
             timing=Timing.for_interval(options.poll_interval),
             detach=options.detach,
+            calendar=calendar,
         )
 
     engine = Phases(
         recorder,
-        engine_for(plan, recorder, artifacts, options),
+        engine_for(plan, recorder, artifacts, options, calendar_of(plan.freeze) if options.keeps_freezes else None),
         None if runs is None else _rollback(plan, recorder, services, options, runs, engine_for),
     )
     try:

@@ -13,6 +13,7 @@ from orchestrator.cli.options import (
     environment_variables,
     manifest_argument,
     option,
+    override_option,
     run_options,
     selection_options,
     state_option,
@@ -55,6 +56,7 @@ view_options = together(
     help="How much faster than life the sandbox goes; 0: at once.",
 )
 @option("--yes", is_flag=True, help="Don't ask.")
+@override_option
 @state_option
 @view_options
 @run_options

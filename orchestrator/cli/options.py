@@ -65,6 +65,13 @@ class PlainOrJson(click.Choice[str]):
         return "plain" if value in {"auto", "live"} else super().convert(value, param, ctx)
 
 
+class PlanOutput(PlainOrJson):
+    """Plain, JSON, or Markdown for a pull request."""
+
+    def __init__(self) -> None:
+        click.Choice.__init__(self, ["plain", "json", "markdown"])
+
+
 def option(*names: str, of: str = "", **attributes: Any) -> Callable[[F], F]:
     """As `click.option`, with its variable ORCHESTRATOR_<NAME>.
 
@@ -144,6 +151,11 @@ run_options: Callable[[Any], Any] = together(
         show_default=True,
         help="How long to wait when another run has a lock on one of the targets.",
     ),
+)
+
+
+override_option = option(
+    "--override-freeze", metavar="REASON", help="Deploy although it is frozen; the journal keeps the reason."
 )
 
 

@@ -6,6 +6,28 @@ from collections.abc import Mapping
 from typing import Any
 
 from orchestrator.app.releases import ReleaseOptions
+from orchestrator.core.errors import UsageError
+
+CHOICES = {
+    "environment": "-e",
+    "variables": "--var",
+    "select": "--select",
+    "exclude": "--exclude",
+    "include_needs": "--include-needs",
+    "include_dependents": "--include-dependents",
+    "force": "--force",
+    "sandbox": "--sandbox",
+}
+
+
+def refuse_choices(given: Mapping[str, Any]) -> None:
+    """Raises `UsageError` where options say what a saved plan has decided already."""
+    chosen = [option for name, option in CHOICES.items() if given[name]]
+    if chosen:
+        raise UsageError(
+            f"{given['manifest']} is a saved plan, which leaves nothing to choose: {', '.join(chosen)}",
+            hint="leave that out, or make another plan with it",
+        )
 
 
 def release_options(given: Mapping[str, Any]) -> ReleaseOptions:

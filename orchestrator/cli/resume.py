@@ -8,13 +8,14 @@ from typing import Any
 import click
 
 from orchestrator.cli.apply import view_options
-from orchestrator.cli.options import environment_variables, option, run_options, state_option
+from orchestrator.cli.options import environment_variables, option, override_option, run_options, state_option
 
 
 @click.command()
 @click.argument("run", required=False)
 @state_option
 @view_options
+@override_option
 @run_options
 @option("--accept-manifest", is_flag=True, help="Go on with a manifest that has changed, for what hasn't started yet.")
 @click.pass_context

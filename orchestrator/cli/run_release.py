@@ -11,16 +11,16 @@ from typing import Any, TextIO, TypeVar
 import anyio
 import click
 
-from orchestrator.app.releases import ApplyOptions, apply, prepare
+from orchestrator.app.applying import ApplyOptions, apply
 from orchestrator.app.running import CutOffError
+from orchestrator.app.undertakings import Planned, Undertaking
 from orchestrator.app.views import ViewOptions
 from orchestrator.cli.asking import ask
 from orchestrator.cli.files import check_writable, write_whole
-from orchestrator.cli.release import release_options
+from orchestrator.cli.run_plan import undertaking_of
 from orchestrator.cli.show_plan import plan_as_text
 from orchestrator.core.control import OnCancel
 from orchestrator.core.errors import ExitCode
-from orchestrator.core.plan import Plan
 from orchestrator.core.result import exit_code_of, result_of, result_of_cut_off
 from orchestrator.core.state import RunState
 from orchestrator.sinks.output import Output, choose_output
@@ -36,9 +36,22 @@ def run_release(
     given: Mapping[str, Any], env: Mapping[str, str], *, stdin: TextIO, stdout: TextIO, stderr: TextIO
 ) -> int:
     """Returns the exit code. `given`: the options by their names."""
+    undertaking = undertaking_of(given, env, stderr)
+    return run_undertaking(undertaking, given, env, stdin=stdin, stdout=stdout, stderr=stderr)
+
+
+def run_undertaking(
+    undertaking: Undertaking,
+    given: Mapping[str, Any],
+    env: Mapping[str, str],
+    *,
+    stdin: TextIO,
+    stdout: TextIO,
+    stderr: TextIO,
+) -> int:
+    """Returns the exit code."""
     views = view_options_of(given, stderr, env)
     options = ApplyOptions(
-        release=release_options(given),
         views=views,
         state=given["state"],
         poll_interval=given["poll_interval"],
@@ -46,13 +59,12 @@ def run_release(
         leave_after=given["leave_after"],
         lock_wait=given["lock_wait"],
         detach=given["detach"],
+        override_freeze=given["override_freeze"],
     )
-    prepared = prepare(options.release, env)
-    for warning in prepared.warnings:
-        click.echo(str(warning), file=stderr)
-    asks = stdin.isatty() and stderr.isatty() and not given["yes"] and not given["sandbox"]
+    rehearses = undertaking.is_rehearsal
+    asks = stdin.isatty() and stderr.isatty() and not given["yes"] and not rehearses
     gate = Gate(stderr if asks else None)
-    run = partial(apply, prepared, options, env, stdout=stdout, stderr=stderr, confirm=gate)
+    run = partial(apply, undertaking, options, env, stdout=stdout, stderr=stderr, confirm=gate)
     try:
         state = to_the_end(run, given["result"], stderr)
     except (KeyboardInterrupt, click.Abort):
@@ -62,7 +74,7 @@ def run_release(
     if state is None:
         click.echo("nothing was started", file=stderr)
         return ExitCode.BLOCKED
-    follow = None if given["sandbox"] else FOLLOW
+    follow = None if rehearses else FOLLOW
     return finish(state, views.output, given["result"], stdout=stdout, stderr=stderr, follow=follow)
 
 
@@ -130,14 +142,14 @@ class Gate:
         self.is_open = False
         """Whether the run may have begun."""
 
-    def __call__(self, plan: Plan) -> bool:
-        self.is_open = self._terminal is None or self._ask(plan, self._terminal)
+    def __call__(self, planned: Planned) -> bool:
+        self.is_open = self._terminal is None or self._ask(planned, self._terminal)
         return self.is_open
 
     @staticmethod
-    def _ask(plan: Plan, terminal: TextIO) -> bool:
-        text = plan_as_text(plan)
-        if not plan.changes:
+    def _ask(planned: Planned, terminal: TextIO) -> bool:
+        text = plan_as_text(planned)
+        if not planned.plan.changes:
             click.echo(text, file=terminal)
             return True
         return ask(text, "Deploy this?", terminal)

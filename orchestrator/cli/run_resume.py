@@ -28,6 +28,7 @@ def run_resume(
         lock_wait=given["lock_wait"],
         accept_manifest=given["accept_manifest"],
         detach=given["detach"],
+        override_freeze=given["override_freeze"],
     )
     run_it = partial(resume, options, env, stdout=stdout, stderr=stderr)
     resumed = to_the_end(run_it, given["result"], stderr)

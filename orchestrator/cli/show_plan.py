@@ -4,25 +4,31 @@ from __future__ import annotations
 
 import json
 
-from orchestrator.core.model import describe_revision, revision_to_api
+from orchestrator.app.undertakings import Planned
+from orchestrator.core.model import Target, describe_revision, revision_to_api
 from orchestrator.core.plan import Plan, Step
 from orchestrator.sinks.text import one_line, plural, short_digests
 
+NOTHING_TO_DO = "nothing to do: this is what stands in every group already (--force deploys again)"
 
-def plan_as_text(plan: Plan) -> str:
+
+def plan_as_text(planned: Planned) -> str:
     """A line or two for each target, in the order of the run."""
-    changes, total = len(plan.changes), len(plan.steps)
-    title = f"release {one_line(plan.release)} to {plan.environment}"
-    lines = [f"{title}: {changes} of {plural(total, 'target')} to deploy", ""]
+    plan = planned.plan
+    lines = [title_of(plan), ""]
     width = max((len(step.target.id) for step in plan.steps), default=0)
     for number, step in enumerate(plan.steps, start=1):
         lines += _step(number, step, width)
-    if not changes:
-        lines += [
-            "",
-            "nothing to do: this is what stands in every group already (--force deploys again)",
-        ]
+    if not plan.changes:
+        lines += ["", NOTHING_TO_DO]
+    if planned.remarks:
+        lines += ["", *map(one_line, planned.remarks)]
     return "\n".join(lines)
+
+
+def title_of(plan: Plan) -> str:
+    title = f"release {one_line(plan.release)} to {plan.environment}"
+    return f"{title}: {len(plan.changes)} of {plural(len(plan.steps), 'target')} to deploy"
 
 
 def _step(number: int, step: Step, width: int) -> list[str]:
@@ -32,19 +38,28 @@ def _step(number: int, step: Step, width: int) -> list[str]:
     lines = [f"{number:>4} {mark} {target.id:<{width}}  {place}  {step.reason}"]
     if step.action == "deploy":
         lines.append(f"         {_short(describe_revision(step.current))} -> {_short(step.wanted)}")
-    waits = [
+    if waits := waits_of(target):
+        lines.append(f"         {waits}")
+    if step.verified:
+        lines.append(f"         {one_line(step.verified)}")
+    return lines
+
+
+def waits_of(target: Target) -> str:
+    """What the target waits for before it may start; empty for nothing."""
+    edges = [
         f"{word} {', '.join(names)}" for word, names in (("needs", target.needs), ("after", target.after)) if names
     ]
-    if waits:
-        lines.append(f"         {'; '.join(waits)}")
-    return lines
+    pool = [f"a place in the pool {target.pool}"] if target.pool is not None else []
+    return "; ".join([*edges, *pool])
 
 
 def _short(revision: str) -> str:
     return short_digests(one_line(revision))
 
 
-def plan_as_json(plan: Plan) -> str:
+def plan_as_json(planned: Planned) -> str:
+    plan = planned.plan
     steps = [
         {
             "target": step.target.id,
@@ -56,6 +71,8 @@ def plan_as_json(plan: Plan) -> str:
             "digest": step.digest,
             "needs": list(step.target.needs),
             "after": list(step.target.after),
+            "pool": step.target.pool,
+            "verified": step.verified,
         }
         for step in plan.steps
     ]

@@ -54,7 +54,7 @@ CREATE_GRACE = 5.0
 class Engine:
     """One run of one plan; the state that the recorder holds says how far it has come already."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is one thing, given by its name
         self,
         plan: Plan,
         *,

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from orchestrator.core.errors import BlockedError
 
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FreezeWindow:
     """A recurring time in which nothing is deployed."""

@@ -17,6 +17,7 @@ from orchestrator.core.model import (
     BundleSource,
     DeploymentSettings,
     GitHubRevision,
+    Group,
     Location,
     ObjectSettings,
     Revision,
@@ -44,6 +45,12 @@ class Step:
     """Seconds from the start of the deployment."""
     reason: str = ""
     """Why it is deployed, or why not."""
+    revision: Revision | None = None
+    """What is deployed; of a bundle without what is only known once it is in its bucket (version, eTag)."""
+    seen: Group | None = None
+    """The group as the plan saw it; None: not of a plan that was just made."""
+    verified: str | None = None
+    """How the same content fared where it must have gone out first; None: nobody asks."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -126,6 +133,8 @@ def step_to_dict(step: Step) -> dict[str, Any]:
         "why": step.reason,
         "current": None if step.current is None else revision_to_api(step.current),
         "current_deployment_id": step.current_deployment_id,
+        "revision": None if step.revision is None else revision_to_api(step.revision),
+        "verified": step.verified,
     }
 
 
@@ -139,6 +148,8 @@ def step_from_dict(data: Mapping[str, Any]) -> Step:
         digest=data.get("digest"),
         timeout=inf if data["deadline"] is None else data["deadline"],
         reason=data.get("why", ""),
+        revision=revision_from_api(data.get("revision")),
+        verified=data.get("verified"),
     )
 
 

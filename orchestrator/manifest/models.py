@@ -28,9 +28,7 @@ from orchestrator.manifest.gate_models import Gate, Strict
 from orchestrator.manifest.target_models import Revision, Settings
 
 CLOCK = re.compile(r"([01]\d|2[0-3]):[0-5]\d(:[0-5]\d)?\Z", re.ASCII)
-RULE = re.compile(
-    r"(?:[A-Z-]+=[^;=]+;)*FREQ=(?:DAILY|WEEKLY|MONTHLY|YEARLY)(?:;[A-Z-]+=[^;=]+)*;?\Z"
-)
+RULE = re.compile(r"(?:[A-Z-]+=[^;=]+;)*FREQ=(?:DAILY|WEEKLY|MONTHLY|YEARLY)(?:;[A-Z-]+=[^;=]+)*;?\Z")
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,99}\Z")
 
 

@@ -70,8 +70,6 @@ class WrittenOrigins:
                 used.append(((*place, "promote_from"), "promotion is"))
             if environment.soak:
                 used.append(((*place, "soak"), "soaking is"))
-            if environment.freeze:
-                used.append(((*place, "freeze"), "freeze windows are"))
         for path, message in used:
             problems.add(descend(self.root, path) or self.root, path, f"{message} {NOT_YET}", HINT)
 

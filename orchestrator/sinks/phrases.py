@@ -58,7 +58,7 @@ def phrase(record: ev.Record, state: RunState) -> Phrase | None:
     return _of_run(event, state) or _of_bundle(event)
 
 
-def _of_run(event: ev.Event, state: RunState) -> Phrase | None:  # noqa: C901 - a table: one case an event
+def _of_run(event: ev.Event, state: RunState) -> Phrase | None:  # noqa: C901, PLR0912 - a table: a case an event
     match event:
         case ev.RunStarted():
             where = f" to {one_line(event.environment)}" if event.environment else ""
