@@ -181,9 +181,7 @@ async def _check_unchanged(plan: Plan, saved: SavedPlan, services: Services) -> 
         )
 
 
-async def open_sources(
-    steps: Sequence[Step], found: Found, cache: HashCache | None
-) -> dict[BundleSource, Opened]:
+async def open_sources(steps: Sequence[Step], found: Found, cache: HashCache | None) -> dict[BundleSource, Opened]:
     """The sources of the bundles that have to be made; each must have the digest that its steps name.
 
     Raises `BlockedError` when one has another digest, or isn't there.
