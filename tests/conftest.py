@@ -9,10 +9,15 @@ from typing import Any, TypeVar
 
 import looptime
 import pytest
+from hypothesis import settings
 
 from orchestrator.sandbox.agent.bubble import NoBubblewrapError, Tools, find_tools
 
 T = TypeVar("T")
+
+# No test is timed: on a machine that others share, an example that takes a second proves nothing.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 Virtual = Callable[[Coroutine[Any, Any, T]], T]
 
