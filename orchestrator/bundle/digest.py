@@ -31,6 +31,7 @@ from pathlib import Path
 
 from orchestrator.bundle.entries import Check, Entry, no_check
 from orchestrator.bundle.files import LINKS_TOO, changed, open_regular, read_chunks, translated
+from orchestrator.bundle.pipeline import Turns, in_order
 from orchestrator.bundle.remembered import Remembered
 from orchestrator.bundle.tree import Stamp, Tree, stamp_of
 from orchestrator.core.model import BundleFormat
@@ -67,7 +68,8 @@ def tree_digest(
     files = [entry for entry in tree.entries if entry.kind == "file"]
     hashes = [remembered.get(entry.path, stamp) for entry, stamp in zip(files, tree.stamps, strict=True)]
     missing = [index for index, found in enumerate(hashes) if found is None]
-    jobs = ((0, partial(_hash_files, tree, [files[index] for index in batch])) for batch in _batches(files, missing))
+    hash_files = partial(_hash_files, tree, Turns())
+    jobs = ((0, partial(hash_files, [files[index] for index in batch])) for batch in _batches(files, missing))
     at = iter(missing)
     for batch in _results(jobs, check, several=len(missing) > 1):
         for sha256, stamp, read_at in batch:
@@ -87,8 +89,6 @@ def _results(jobs: Iterator[tuple[int, Callable[[], _Hashed]]], check: Check, *,
             check()
             yield job()
         return
-    from orchestrator.bundle.pipeline import in_order  # noqa: PLC0415 - 10 ms that not every digest needs
-
     with contextlib.closing(in_order(jobs, check)) as results:
         yield from results
 
@@ -106,9 +106,10 @@ def _batches(files: Sequence[Entry], indices: Sequence[int]) -> Iterator[list[in
         yield batch
 
 
-def _hash_files(tree: Tree, entries: Sequence[Entry]) -> _Hashed:
+def _hash_files(tree: Tree, turns: Turns, entries: Sequence[Entry]) -> _Hashed:
     buffer = memoryview(bytearray(min(_BUFFER, max(entry.size for entry in entries) + 1)))
-    return [_hash_file(tree.path_of(entry), entry.size, buffer) for entry in entries]
+    with turns.of(len(entries), sum(entry.size for entry in entries)):
+        return [_hash_file(tree.path_of(entry), entry.size, buffer) for entry in entries]
 
 
 def _hash_file(path: str, size: int, buffer: memoryview) -> tuple[bytes, Stamp, int]:

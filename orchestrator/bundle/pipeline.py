@@ -2,22 +2,43 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, TypeVar
 
 from orchestrator.bundle.entries import Check
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 T = TypeVar("T")
 
 _MOST_WORKERS = 8  # reading, hashing and deflate leave the interpreter; what is left in it feeds about so many
+_SMALL = 16 << 10  # bytes of a file: what is read and hashed in about the time that the interpreter takes for it
 _UNDER_WAY = 8 << 20
 """Bytes that jobs under way and results not yet taken may stand for. With it a stream stays below some 20 MB."""
 
 Job = tuple[int, Callable[[], T]]
 """How many bytes it is about, and the work."""
+
+
+class Turns:
+    """Lets work on many small files be done by one thread at a time.
+
+    Such work holds the interpreter nearly all the time. Two threads at it take turns for each file, and wait for each
+    other longer than they work; what leaves the interpreter for longer may go on beside it.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def of(self, files: int, size: int) -> AbstractContextManager[object]:
+        """To be held during work on so many files of so many bytes in all."""
+        return self._lock if size < files * _SMALL else contextlib.nullcontext()
 
 
 def in_order(jobs: Iterator[Job[T]], check: Check) -> Generator[T, None, None]:
@@ -26,6 +47,8 @@ def in_order(jobs: Iterator[Job[T]], check: Check) -> Generator[T, None, None]:
     A job starts after all before it have started. What a job raises is raised in its place. After that, or when the
     generator is closed, no job is under way and no thread is left.
     """
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - 10 ms that `validate` doesn't need
+
     _keep_pages()
     pool = ThreadPoolExecutor(min(os.cpu_count() or 1, _MOST_WORKERS), thread_name_prefix="bundle")
     waiting: deque[tuple[int, Future[T]]] = deque()

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from orchestrator.bundle.batches import PIECE, Batch, Piece, read
+from orchestrator.bundle.batches import PIECE, Batch, Content, Piece, read
+from orchestrator.bundle.pipeline import Turns
 from orchestrator.bundle.squeeze import gzip_member, is_dense
 from orchestrator.bundle.tarformat import ending, header, padding
 from orchestrator.core.model import Compression
@@ -35,12 +36,15 @@ class TarPacker:
     def __init__(self, compression: Compression | None) -> None:
         self._compression = compression
         self._raw = 0
+        self._turns = Turns()
 
     def pack(self, batch: Batch) -> TarBlock:
         """Raises `BundleError` naming a file that changed or can't be read."""
         packing = _Packing(self._compression)
-        for piece in batch:
-            packing.add(piece)
+        with self._turns.of(len(batch), sum(piece.length for piece in batch)):
+            contents = [read(piece) for piece in batch]
+        for piece, content in zip(batch, contents, strict=True):
+            packing.add(piece, content)
         packing.flush()
         return packing.block
 
@@ -59,12 +63,11 @@ class _Packing:
         self._waiting: list[bytes] = []
         self.block = TarBlock()
 
-    def add(self, piece: Piece) -> None:
+    def add(self, piece: Piece, content: Content) -> None:
         entry = piece.entry
         if piece.is_first:
             self._plain(header(entry))
         if entry.kind == "file":
-            content = read(piece)
             self._content(content.data)
             if piece.is_last:
                 self._plain(bytes(padding(entry.size)))

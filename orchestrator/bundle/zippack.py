@@ -5,13 +5,13 @@ What deflate wouldn't make smaller is stored: a small file as zip has it, a piec
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from orchestrator.bundle.batches import Batch, Piece, read
 from orchestrator.bundle.entries import Entry
-from orchestrator.bundle.squeeze import LAST, Buffer, deflated, is_dense, piece
+from orchestrator.bundle.pipeline import Turns
+from orchestrator.bundle.squeeze import LAST, Buffer, crc32, deflated, is_dense, piece
 from orchestrator.bundle.zipformat import DEFLATED, STORED, Directory, Member, descriptor, local, streamed
 from orchestrator.core.model import Compression
 
@@ -24,6 +24,8 @@ class ZipBlock:
     """A batch, packed."""
 
     data: list[Buffer] = field(default_factory=list)
+    """While it is packed; then it is all in `chunk`."""
+    chunk: bytes = b""
     hashes: list[bytes] = field(default_factory=list)
     """The SHA-256 of each file that ends in it."""
     entries: int = 0
@@ -42,6 +44,7 @@ class ZipPacker:
     def __init__(self, compression: Compression) -> None:
         self._compression = compression
         self._directory = Directory()
+        self._turns = Turns()
         self._offset = 0
         self._start = 0
         self._compressed = 0
@@ -49,23 +52,25 @@ class ZipPacker:
     def pack(self, batch: Batch) -> ZipBlock:
         """Raises `BundleError` naming a file that changed or can't be read."""
         block = ZipBlock()
-        for each in batch:
-            if each.chain is not None:
-                self._pack_part(each, block)
-            else:
-                self._pack_whole(each, block)
-            block.entries += each.is_last
+        with self._turns.of(len(batch), sum(each.length for each in batch)):
+            for each in batch:
+                if each.chain is not None:
+                    self._pack_part(each, block)
+                else:
+                    self._pack_whole(each, block)
+                block.entries += each.is_last
+        block.chunk = b"".join(block.data)
+        block.data.clear()
         return block
 
     def chunks(self, block: ZipBlock) -> Iterator[bytes]:
-        chunk = b"".join(block.data)
         if block.part is not None:
-            yield from self._part(*block.part, chunk)
+            yield from self._part(*block.part, block.chunk)
             return
         for member, length in block.members:
             self._directory.add(member, self._offset)
             self._offset += length
-        yield chunk
+        yield block.chunk
 
     def finish(self) -> Iterator[bytes]:
         yield self._directory.finish(self._offset)
@@ -80,7 +85,7 @@ class ZipPacker:
         else:
             data = entry.target.encode()
         packed, method = self._squeezed(entry, data)
-        member = Member(entry, method, zlib.crc32(data), len(data), len(packed))
+        member = Member(entry, method, crc32(data), len(data), len(packed))
         head = local(member)
         block.data += (head, packed)
         block.members.append((member, len(head) + len(packed)))

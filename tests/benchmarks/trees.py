@@ -1,4 +1,4 @@
-"""Source trees to pack, made of what applications are made of: code, binaries, and what is compressed already.
+"""`python -m tests.benchmarks.trees NAME FOLDER`: trees to pack, of code, binaries, and what is compressed already.
 
 The text is the standard library's, the binaries are its byte code, cut into files at places that a seed decides; what
 is compressed already is random bytes, with the suffix of a picture or an archive.
@@ -7,15 +7,14 @@ is compressed already is random bytes, with the suffix of a picture or an archiv
 from __future__ import annotations
 
 import random
+import sys
 import sysconfig
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 MB = 1_000_000
 _POOL = 12 * MB
 _TEXT, _BINARY, _DENSE = ("py", "js", "json", "html", "css"), ("so", "bin", "pyc"), ("png", "jpg", "gz", "woff2", "jar")
-
-Maker = Callable[[Path], None]
 
 
 class _Pools:
@@ -93,3 +92,7 @@ def _write(path: Path, content: bytes) -> None:
 
 def _appspec(root: Path) -> None:
     (root / "appspec.yml").write_text("version: 0.0\nos: linux\nfiles:\n  - {source: /, destination: /srv/app}\n")
+
+
+if __name__ == "__main__":
+    {"mixed": mixed, "small": small, "dense": dense}[sys.argv[1]](Path(sys.argv[2]))
