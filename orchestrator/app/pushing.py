@@ -12,12 +12,14 @@ from pathlib import Path
 import anyio.from_thread
 import anyio.to_thread
 
+from orchestrator.app.buckets import look_at_bucket
 from orchestrator.app.caches import hash_cache
 from orchestrator.app.services import is_near, open_services
 from orchestrator.app.uploads import Opened, Uploads, place_of
 from orchestrator.bundle.digest import Digest
 from orchestrator.bundle.source import Bundle, digest, open_source
 from orchestrator.core import storing
+from orchestrator.core.concurrent import both
 from orchestrator.core.errors import Finding, InvalidInputError, RefusedError, UsageError
 from orchestrator.core.model import (
     NO_OBJECT_SETTINGS,
@@ -117,8 +119,13 @@ async def push(options: PushOptions, bundle: Bundle, env: Mapping[str, str]) -> 
     """The revision that was uploaded, or was there already, and is registered now."""
     location = Location(region=options.region)
     async with open_services([location], near=is_near(env)) as services:
+        store = services.stores[location]
         uploads = Uploads(services.stores, tell=lambda _: None)  # one place only: nothing is copied
-        opened = Opened(bundle, await _digest(bundle, env))
+        # The SDK is loaded and the bucket looked at while the files are read.
+        known, _ = await both(
+            lambda: _digest(bundle, env), lambda: look_at_bucket(store, options.bucket, options.settings)
+        )
+        opened = Opened(bundle, known)
         stored = await uploads.ensure(opened, place_of(bundle.source, opened, options.application_name, location))
         revision = stored.revision(bundle)
         description = options.description or f"Uploaded by orchestrator {datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f} UTC"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from orchestrator.app.accounts import check_accounts
+from orchestrator.app.buckets import check_buckets
 from orchestrator.app.bundles import ReleaseArtifacts, digest_all
 from orchestrator.app.caches import hash_cache
 from orchestrator.app.planning import build_plan
@@ -20,6 +21,7 @@ from orchestrator.app.stand_ins import for_rehearsal, put_stand_ins
 from orchestrator.app.stores import State
 from orchestrator.app.undertakings import Planned
 from orchestrator.bundle.source import Bundle
+from orchestrator.core.concurrent import both
 from orchestrator.core.errors import Finding, InvalidInputError
 from orchestrator.core.model import BundleSource, Concurrency, Policy, Target
 from orchestrator.core.ports import CallObserver
@@ -154,7 +156,12 @@ class ManifestRelease:
             accounts = await check_accounts(services.session, locations)
             if options.sandbox:
                 await put_stand_ins(prepared.targets, services.stores)
-            opened = await digest_all(prepared.bundles, hash_cache(env))
+            opened, mistakes = await both(
+                lambda: digest_all(prepared.bundles, hash_cache(env)),
+                lambda: check_buckets(prepared.release, prepared.targets, services.stores),
+            )
+            if mistakes:
+                raise InvalidInputError(mistakes)
             make = partial(
                 build_plan,
                 prepared.release,

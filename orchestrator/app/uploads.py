@@ -76,8 +76,16 @@ class Stored:
 class _Content:
     """What is known of one digest."""
 
-    lock: anyio.Lock = field(default_factory=anyio.Lock)
     stored: list[Stored] = field(default_factory=list)
+    locks: dict[str, anyio.Lock] = field(default_factory=dict)
+
+    def lock_of(self, location: Location) -> anyio.Lock:
+        """One for each account: accounts don't wait for each other."""
+        return self.locks.setdefault(_account(location), anyio.Lock())
+
+    def add(self, stored: Stored) -> Stored:
+        self.stored.append(stored)
+        return stored
 
 
 def place_of(source: BundleSource, opened: Opened, application: str, location: Location) -> Place:
@@ -104,10 +112,7 @@ class Uploads:
         """
         content = self._contents.setdefault(opened.digest.value, _Content())
         stored = await self._there(opened, place)
-        if stored is None:
-            return await self._bring(opened, place, content)
-        content.stored.append(stored)
-        return stored
+        return content.add(stored) if stored is not None else await self._bring(opened, place, content)
 
     async def _there(self, opened: Opened, place: Place) -> Stored | None:
         info = await self._stores[place.location].head(place.bucket, place.key, settings=place.settings)
@@ -116,15 +121,12 @@ class Uploads:
         return Stored(place=place, info=info)
 
     async def _bring(self, opened: Opened, place: Place, content: _Content) -> Stored:
-        async with content.lock:
+        async with content.lock_of(place.location):
             # Whoever comes second waits for the first upload, and copies; all copies go side by side.
-            if not content.stored:
-                stored = await self._upload(opened, place)
-                content.stored.append(stored)
-                return stored
-        original = self._original(content, place)
-        copied = None if original is None else await self._copy(opened, original, place)
-        return copied or await self._upload(opened, place)
+            original = self._original(content, place)
+            if original is None:
+                return await self._upload(opened, place, content)
+        return await self._copy(opened, original, place, content) or await self._upload(opened, place, content)
 
     def _original(self, content: _Content, place: Place) -> Stored | None:
         """What to copy: from the same region if there is one; nothing of another account's."""
@@ -136,7 +138,7 @@ class Uploads:
         ]
         return min(usable, key=lambda stored: stored.place.location != place.location, default=None)
 
-    async def _copy(self, opened: Opened, original: Stored, place: Place) -> Stored | None:
+    async def _copy(self, opened: Opened, original: Stored, place: Place, content: _Content) -> Stored | None:
         """None when it can't be copied, or can't be proved to be the same."""
         try:
             known = await self._with_checksum(original)
@@ -161,7 +163,7 @@ class Uploads:
             self._refused.add((original.place.bucket, place.bucket))
             self._tell(f"{original.place} can't be copied to {place.bucket}, so it is uploaded from here: {error}")
             return None
-        return Stored(place=place, info=info, copied_from=str(original.place))
+        return content.add(Stored(place=place, info=info, copied_from=str(original.place)))
 
     async def _with_checksum(self, original: Stored) -> ObjectInfo | None:
         info, place = original.info, original.place
@@ -171,7 +173,7 @@ class Uploads:
         found = await store.head(place.bucket, place.key, info.version_id, settings=place.settings, checksum=True)
         return found if found is not None and found.etag == info.etag else None
 
-    async def _upload(self, opened: Opened, place: Place) -> Stored:
+    async def _upload(self, opened: Opened, place: Place, content: _Content) -> Stored:
         results: list[PackResult] = []
 
         @contextmanager
@@ -189,7 +191,7 @@ class Uploads:
             buffers=self._buffers,
             settings=place.settings,
         )
-        return Stored(place=place, info=info, packed=results[0])
+        return content.add(Stored(place=place, info=info, packed=results[0]))
 
 
 def _at_most(bundle: Bundle) -> int:
@@ -199,8 +201,12 @@ def _at_most(bundle: Bundle) -> int:
     return bundle.total_size + _ENTRY * (len(bundle.entries) + 8)
 
 
+def _account(location: Location) -> str:
+    """As the role says it; empty: whose the machine's own credentials are isn't known here."""
+    return "" if location.role_arn is None else location.role_arn.split(":")[4]
+
+
 def _may_be_one_account(one: Location, other: Location) -> bool:
-    """Roles say their account; whose the machine's own credentials are isn't known here, and trying shows it."""
-    if one.role_arn is None or other.role_arn is None:
-        return True
-    return one.role_arn.split(":")[4] == other.role_arn.split(":")[4]
+    """Where that isn't known, trying shows it."""
+    accounts = {_account(one), _account(other)}
+    return len(accounts) == 1 or "" in accounts

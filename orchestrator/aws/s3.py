@@ -168,9 +168,9 @@ class ObjectStore:
         return made
 
     async def look_at_bucket(self, bucket: str, settings: ObjectSettings = NO_OBJECT_SETTINGS) -> str | None:
-        """The bucket's region, where S3 says it. Raises `RefusedError` (404), `CredentialsError`."""
+        """The bucket's region, where S3 says it. One attempt. Raises `RefusedError` (404), `CredentialsError`."""
         try:
-            answer = await self._call("HeadBucket", {"Bucket": bucket, **owner(settings)})
+            answer = await self._once("HeadBucket", {"Bucket": bucket, **owner(settings)})
         except CredentialsError as error:
             raise _about_owner(error, bucket, settings) from error
         return answer.get("BucketRegion")

@@ -34,3 +34,18 @@ async def map_limited(
     if errors:
         raise errors[0]
     return [results[number] for number, _ in numbered]
+
+
+async def both(one: Callable[[], Awaitable[Item]], other: Callable[[], Awaitable[Result]]) -> tuple[Item, Result]:
+    """Two different things side by side; errors as above."""
+    first: list[Item] = []
+    second: list[Result] = []
+
+    async def do_one() -> None:
+        first.append(await one())
+
+    async def do_other() -> None:
+        second.append(await other())
+
+    await map_limited(lambda work: work(), (do_one, do_other), limit=2)
+    return first[0], second[0]
