@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import uuid
 from collections.abc import Mapping
 from urllib.parse import quote
@@ -43,7 +44,19 @@ _OBJECT: Mapping[tuple[str, str], tuple[str, Handler]] = {
     ("DELETE", "uploadId"): ("AbortMultipartUpload", s3_multipart.abort_multipart_upload),
     ("GET", "uploadId"): ("ListParts", s3_multipart.list_parts),
 }
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _FLAGS = ("location", "versioning", "list-type", "versions", "uploads", "delete", "uploadId", "tagging")
+_RESPONSE = frozenset(
+    f"response-{name}"
+    for name in (
+        "cache-control",
+        "content-disposition",
+        "content-encoding",
+        "content-language",
+        "content-type",
+        "expires",
+    )
+)
 _PARAMETERS = frozenset(
     {
         "bucket-region",
@@ -83,6 +96,9 @@ async def call(storage: Storage, request: Request) -> Answer:
     if found is None or unknown:
         what = f"?{', '.join(unknown)}" if unknown else f"this {request.method} request"
         raise S3Error("NotImplemented", f"{what} is not available in the sandbox", status=501)
+    for name, value in request.query.items():
+        if (name == "versionId" or name.startswith("response-")) and _CONTROL.search(value):
+            raise S3Error("InvalidArgument", f"{name} {value!r} can't be part of a header", status=400)
     answer = found[1](Call(request=request, storage=storage, bucket=bucket, key=key))
     if inspect.isawaitable(answer):
         answer = await answer
@@ -113,4 +129,4 @@ def _find(
 
 
 def _is_known(name: str) -> bool:
-    return name in _PARAMETERS or name in _FLAGS or name.startswith(("response-", "X-Amz-"))
+    return name in _PARAMETERS or name in _FLAGS or name in _RESPONSE or name.startswith("X-Amz-")
