@@ -22,7 +22,7 @@ def find_aws() -> str:
 
 
 def open_client(service: str, environment: Mapping[str, str], **more: Any) -> Any:
-    """A plain client of the SDK, for the sandbox whose variables these are."""
+    """A plain client of the SDK, for the sandbox whose variables these are. Without an endpoint: for AWS, or a mock."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the SDK's own, about Python
         from botocore.session import Session  # noqa: PLC0415 - 0.3 s that other tests needn't wait for
@@ -30,7 +30,7 @@ def open_client(service: str, environment: Mapping[str, str], **more: Any) -> An
         return Session().create_client(
             service,
             region_name=environment["AWS_REGION"],
-            endpoint_url=environment["AWS_ENDPOINT_URL"],
+            endpoint_url=environment.get("AWS_ENDPOINT_URL"),
             aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
             aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
             **more,
