@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from . import batchget, dag, digests, packing, rehearsal, start, thousand, validate
+from . import batchget, dag, digests, packing, rehearsal, service, start, thousand, validate
 from .figures import HEADING, Figure, closing, line
 from .processes import CommandError
 
@@ -23,6 +23,7 @@ BENCHMARKS: Mapping[str, tuple[str, Callable[[Path], Iterator[Figure]]]] = {
         "1,000 groups of 3 instances deployed to in `orchestrator sandbox` at time scale 0",
         rehearsal.figures,
     ),
+    "service": ("`orchestrator sandbox` as a server, a process of its own", service.figures),
     "dag": ("200 targets in a random graph against `orchestrator sandbox`", dag.figures),
 }
 
