@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import aiohttp
@@ -15,6 +17,7 @@ from signed import Caller, root_keys
 from orchestrator.sandbox.fleet import BucketSpec, FleetSpec, GroupSpec
 from orchestrator.sandbox.home import FileLedger, HomeError, open_home
 from orchestrator.sandbox.options import SandboxOptions
+from orchestrator.sandbox.plain import NOT_KEPT, from_plain, to_plain
 from orchestrator.sandbox.server import Sandbox
 
 pytestmark = pytest.mark.anyio
@@ -214,3 +217,54 @@ def test_the_ledger_writes_what_stands_at_the_flush_and_keeps_the_order(tmp_path
     assert [key for key, _ in other.records("a")] == ["y", "x"]
     other.close()
     ledger.close()
+
+
+def test_a_full_disk_is_told_and_nothing_is_forgotten(tmp_path: Path) -> None:
+    ledger = FileLedger(tmp_path / "db")
+    ledger.note("a", "small", lambda: {"n": 1})
+    ledger.flush()
+    (pages,) = ledger._database.execute("PRAGMA max_page_count = 1").fetchone()  # as many as there are, and no more
+    ledger.note("a", "big", lambda: {"text": "x" * 1_000_000})
+    with pytest.raises(HomeError, match="full"):
+        ledger.flush()
+    assert [key for key, _ in ledger.records("a")] == ["small"]
+    ledger._database.execute(f"PRAGMA max_page_count = {pages + 1000}")
+    ledger.flush()
+    assert [key for key, _ in ledger.records("a")] == ["small", "big"]
+    ledger.close()
+
+
+@dataclass(frozen=True)
+class Inner:
+    at: float
+    place: Path | None = None
+
+
+@dataclass
+class Outer:
+    name: str
+    inner: Inner
+    many: tuple[Inner, ...] = ()
+    pair: tuple[str, int] | None = None
+    kinds: frozenset[str] = frozenset()
+    by_name: dict[str, Inner] = field(default_factory=dict)
+    other: object = field(default=None, metadata=NOT_KEPT)
+
+
+def test_dataclasses_come_back_as_they_were() -> None:
+    inner = Inner(at=float("inf"), place=Path("/a"))
+    outer = Outer("x", inner, (inner, Inner(1.5)), ("a", 2), frozenset("ba"), {"k": inner}, other=object())
+    data = json.loads(json.dumps(to_plain(outer)))
+    assert "other" not in data
+    assert from_plain(Outer, data, other=outer.other) == outer
+    # Data of an older version lack a field, those of a newer one have one more.
+    assert from_plain(Outer, {"name": "x", "inner": {"at": 1.0}, "new": 1}) == Outer("x", Inner(1.0))
+
+
+def test_what_cant_be_kept_is_an_error_at_once() -> None:
+    @dataclass
+    class Wrong:
+        when: complex
+
+    with pytest.raises(TypeError, match="can't be kept"):
+        to_plain(Wrong(1j))
