@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 AWSCLI := .venv-awscli
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bubblewrap lint format unit simulate mutants bench constraints clean
+.PHONY: help demo test bubblewrap lint format unit simulate mutants large bench constraints clean
 
 help: ## What there is to make
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -35,6 +35,9 @@ simulate: $(VENV)/.installed ## Random runs in virtual time, SEEDS of them; prin
 
 mutants: $(VENV)/.installed ## Breaks the engine in one place at a time: the simulation must notice, each time
 	$(BIN)/python tests/mutants.py
+
+large: $(VENV)/.installed ## Packs a file of 4.5 GB in every format, for tar, gunzip, unzip and Python to judge
+	$(BIN)/python tests/large.py
 
 lint: $(VENV)/.installed ## Style, types, and the one-way imports
 	$(BIN)/ruff check .
