@@ -19,24 +19,12 @@ from conformance.bundles import Case, build
 from orchestrator.sandbox.agent.bundles import Bundle
 from orchestrator.sandbox.agent.faults import ScriptFailure
 from orchestrator.sandbox.agent.fleet import InstanceAgents
+from orchestrator.sandbox.agent.instance import HOOKABLE as EVENTS
 from orchestrator.sandbox.agent.instance import EventResult, Instance
 from orchestrator.sandbox.agent.layout import Layout
 from orchestrator.sandbox.agent.rooted import Root
 from orchestrator.sandbox.ports import DeploymentSpec
 
-EVENTS = (
-    "BeforeBlockTraffic",
-    "AfterBlockTraffic",
-    "ApplicationStop",
-    "DownloadBundle",
-    "BeforeInstall",
-    "Install",
-    "AfterInstall",
-    "ApplicationStart",
-    "ValidateService",
-    "BeforeAllowTraffic",
-    "AfterAllowTraffic",
-)
 _GROUP = "bundle"
 _OURS = ("/opt/codedeploy-agent", "/var/log/aws", "/tmp", "/var/tmp", "/proc", "/dev", "/usr", "/etc")
 

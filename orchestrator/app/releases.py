@@ -22,11 +22,12 @@ from orchestrator.app.stores import State
 from orchestrator.app.undertakings import Planned
 from orchestrator.bundle.source import Bundle
 from orchestrator.core.concurrent import both
-from orchestrator.core.errors import Finding, InvalidInputError
+from orchestrator.core.errors import Finding, InvalidInputError, UsageError
 from orchestrator.core.model import BundleSource, Concurrency, Policy, Target
 from orchestrator.core.ports import CallObserver
 from orchestrator.core.selection import select
 from orchestrator.manifest import Release, load
+from orchestrator.sandbox.rehearsal import Hooks
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,6 +45,12 @@ class ReleaseOptions:
     sandbox: bool = False
     time_scale: float = 1.0
     """Of the embedded sandbox."""
+    hooks: Hooks = "none"
+    """What its instances do with scripts."""
+    instances_dir: Path | None = None
+    """Where its instances' files stay; None: they go with it."""
+    instance_image: Path | None = None
+    """What a new instance starts with."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,6 +66,11 @@ class Prepared:
 
 def prepare(options: ReleaseOptions, env: Mapping[str, str]) -> Prepared:
     """Manifest, selection, bundles: everything that can be wrong without a call. Raises with all that is."""
+    if not options.sandbox and (options.hooks != "none" or options.instances_dir or options.instance_image):
+        raise UsageError(
+            "--hooks, --instances-dir and --instance-image are about the instances of the sandbox",
+            hint="give --sandbox, too",
+        )
     release = load(
         options.manifest,
         environment=options.environment,
@@ -78,7 +90,8 @@ def prepare(options: ReleaseOptions, env: Mapping[str, str]) -> Prepared:
         raise InvalidInputError(unsupported)
     bundles, warnings = check_sources(release, targets)
     if options.sandbox:
-        targets, stood_in = for_rehearsal(release, targets)
+        deploys = options.hooks != "none" or options.instances_dir is not None
+        targets, stood_in = for_rehearsal(release, targets, really_deploys=deploys)
         warnings += stood_in
     return Prepared(
         release=release, targets=targets, policy=release.policy_for(targets), bundles=bundles, warnings=warnings
@@ -184,9 +197,14 @@ class ManifestRelease:
 async def _sandbox(prepared: Prepared, options: ReleaseOptions) -> AsyncIterator[Mapping[str, str]]:
     from orchestrator.app.rehearsal import fleet_of  # noqa: PLC0415 - only with --sandbox
     from orchestrator.sandbox.options import SandboxOptions  # noqa: PLC0415 - as above
+    from orchestrator.sandbox.rehearsal import agents_maker  # noqa: PLC0415 - as above
     from orchestrator.sandbox.server import Sandbox  # noqa: PLC0415 - as above
 
     settings = SandboxOptions(time_scale=options.time_scale)
     fleet = fleet_of([prepared.release], instances=settings.instances)
-    async with Sandbox(fleet, settings).serve() as endpoint:
+    try:
+        agents = agents_maker(options.hooks, options.instances_dir, None, image=options.instance_image)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    async with Sandbox(fleet, settings, agents=agents).serve() as endpoint:
         yield endpoint.environment()

@@ -15,28 +15,40 @@ from orchestrator.aws import Buffers, ObjectStore
 from orchestrator.bundle.packing import materialise
 from orchestrator.bundle.source import open_source
 from orchestrator.core.errors import Finding
-from orchestrator.core.model import BundleFormat, BundleSource, S3Revision, Target
+from orchestrator.core.model import BundleFormat, BundleSource, GitHubRevision, S3Revision, Target
 from orchestrator.manifest import Release
 
 _APPSPEC = "version: 0.0\nos: linux\nfiles: []\n"
 
 
-def for_rehearsal(release: Release, targets: Sequence[Target]) -> tuple[tuple[Target, ...], list[Finding]]:
-    """The targets without the versions and eTags that no stand-in can have, and a warning if there are stand-ins."""
-    stood_in = [target for target in targets if isinstance(target.source, S3Revision)]
-    if not stood_in:
-        return tuple(targets), []
-    at = release.position(stood_in[0].id, "revision.s3")
-    names = ", ".join(dict.fromkeys(target.application for target in stood_in))
-    warning = Finding(
+def for_rehearsal(
+    release: Release, targets: Sequence[Target], *, really_deploys: bool = False
+) -> tuple[tuple[Target, ...], list[Finding]]:
+    """The targets without the versions and eTags that no stand-in can have, and a warning if there are stand-ins.
+
+    `really_deploys`: the instances need the bundles, so that GitHub's have stand-ins, too.
+    """
+    warnings = []
+    if in_s3 := [target for target in targets if isinstance(target.source, S3Revision)]:
+        what = "the bundle in S3 of {}; version and etag are not looked at"
+        warnings.append(_warning(release, in_s3, "revision.s3", what))
+    on_github = [target for target in targets if isinstance(target.source, GitHubRevision)]
+    if on_github and really_deploys:
+        what = "the commit on GitHub of {}; `orchestrator sandbox --fleet` can name a local clone"
+        warnings.append(_warning(release, on_github, "revision.github", what))
+    return tuple(_without_pins(target) for target in targets), warnings
+
+
+def _warning(release: Release, targets: Sequence[Target], key: str, what: str) -> Finding:
+    at = release.position(targets[0].id, key)
+    names = ", ".join(dict.fromkeys(target.application for target in targets))
+    return Finding(
         file=at.file,
         line=at.line,
         column=at.column,
         place="",
-        message=f"warning: the rehearsal deploys an empty stand-in for the bundle in S3 of {names}; "
-        "version and etag are not looked at",
+        message=f"warning: the rehearsal deploys an empty stand-in for {what.format(names)}",
     )
-    return tuple(_without_pins(target) for target in targets), [warning]
 
 
 def _without_pins(target: Target) -> Target:

@@ -11,6 +11,7 @@ import click
 from orchestrator.cli.options import (
     environment_option,
     environment_variables,
+    instance_options,
     manifest_argument,
     option,
     override_option,
@@ -55,6 +56,7 @@ view_options = together(
     show_default=True,
     help="How much faster than life the sandbox goes; 0: at once.",
 )
+@instance_options
 @option("--yes", is_flag=True, help="Don't ask.")
 @override_option
 @state_option
@@ -70,6 +72,7 @@ def apply(ctx: click.Context, /, **given: Any) -> None:
     \b
       orchestrator apply release.yaml -e staging
       orchestrator apply release.yaml -e staging --sandbox      a rehearsal on this machine
+      orchestrator apply release.yaml --sandbox --hooks run     the same with the bundles' scripts
       orchestrator apply release.yaml -e prod --select shop-api --on-cancel stop
 
     \b

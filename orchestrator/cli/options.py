@@ -161,3 +161,25 @@ override_option = option(
 
 def environment_variables() -> Mapping[str, str]:
     return os.environ
+
+
+instance_options = together(
+    option(
+        "--hooks",
+        type=click.Choice(["none", "skip", "run"]),
+        default="none",
+        show_default=True,
+        help="run: instances really deploy, scripts too, in bubblewrap. skip: scripts are only looked at.",
+    ),
+    option(
+        "--instances-dir",
+        type=click.Path(path_type=Path, file_okay=False),
+        help="Keep the instances' files in this folder, to look at. Alone it means --hooks skip.",
+    ),
+    option(
+        "--instance-image",
+        type=click.Path(path_type=Path, exists=True, file_okay=False),
+        help="A folder that every new instance starts with: settings, stand-ins for its programs.",
+    ),
+)
+"""What the sandbox's instances are."""

@@ -43,4 +43,7 @@ def release_options(given: Mapping[str, Any]) -> ReleaseOptions:
         force=given["force"],
         sandbox=given["sandbox"],
         time_scale=given.get("time_scale", 1.0),
+        hooks=given.get("hooks", "none"),
+        instances_dir=given.get("instances_dir"),
+        instance_image=given.get("instance_image"),
     )

@@ -19,6 +19,7 @@ from orchestrator.sandbox.fleetfile import FleetFile, read_fleet
 from orchestrator.sandbox.fleetmerge import merged_faults, merged_fleet
 from orchestrator.sandbox.home import HomeError
 from orchestrator.sandbox.options import Failure, Faults, SandboxOptions
+from orchestrator.sandbox.rehearsal import agents_maker
 from orchestrator.sandbox.server import Sandbox, export_lines
 
 T = TypeVar("T")
@@ -39,9 +40,12 @@ def run_sandbox(
         fleet = sandbox_fleet(manifest, environment, variables, env, instances=options.instances)
         if file is not None:
             fleet = merged_fleet(file, fleet)
+        agents = agents_maker(
+            given["hooks"], given["instances_dir"], options.repositories, image=given["instance_image"]
+        )
     except ValueError as error:
         raise UsageError(str(error)) from None
-    anyio.run(_serve, Sandbox(fleet, options), given["env_file"])
+    anyio.run(_serve, Sandbox(fleet, options, agents=agents), given["env_file"])
 
 
 def sandbox_options(given: Mapping[str, Any], file: FleetFile | None = None) -> SandboxOptions:

@@ -10,6 +10,7 @@ import click
 from orchestrator.cli.options import (
     environment_option,
     environment_variables,
+    instance_options,
     option,
     output_option,
     variable_option,
@@ -73,6 +74,7 @@ class SandboxGroup(click.Group):
     type=click.Path(path_type=Path, file_okay=False),
     help="Keep everything in this folder: it is there again at the next start. Without it all is gone at the end.",
 )
+@instance_options
 @option("--env-file", type=click.Path(path_type=Path), help="Also write the export lines to this file.")
 def serve(
     manifest: Path | None, environment: str | None, variables: tuple[tuple[str, str], ...], **given: object

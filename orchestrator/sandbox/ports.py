@@ -43,6 +43,10 @@ class Agents(Protocol):
         """Switches the instance off: whatever runs on it ends, its files stay. The next event starts it again."""
         ...
 
+    async def close(self) -> None:
+        """All instances off, for good: the sandbox ends."""
+        ...
+
 
 @runtime_checkable
 class Logs(Protocol):

@@ -224,6 +224,8 @@ class Sandbox:
                     task.remove_done_callback(_surface)
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
+                if agents is not None:
+                    await agents.close()
                 await runner.cleanup()
 
     def _region(self) -> str:

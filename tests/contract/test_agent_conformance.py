@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
@@ -22,6 +23,8 @@ AT_ONCE = 8
 @pytest.fixture(scope="module")
 def found(tools: Tools, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     """What each case differs in, by its id."""
+    if os.getuid() != 0:
+        pytest.skip("the agent gave its verdicts as root: owners and closed files would differ for anybody else")
     folder = tmp_path_factory.mktemp("fleet")
     differences: dict[str, list[str]] = {}
 

@@ -44,6 +44,9 @@ class Scripted:
     async def stop(self, instance: str) -> None:
         raise NotImplementedError
 
+    async def close(self) -> None:
+        raise NotImplementedError
+
 
 @dataclass
 class Stage:

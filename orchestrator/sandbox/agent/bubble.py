@@ -29,14 +29,20 @@ _CAPABILITIES = (
     "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "NET_BIND_SERVICE", "SETGID", "SETPCAP", "SETUID",
 )  # fmt: skip
 """What root on the instance keeps. Not there: mounting, devices, other machines' files by handle, tracing, time."""
+_PROC_READ_ONLY = ("bus", "fs", "irq", "sys", "sysrq-trigger")
+_PROC_HIDDEN = ("acpi", "asound", "kcore", "keys", "kmsg", "latency_stats", "sched_debug", "scsi", "timer_list")
+"""What of /proc is the whole machine's. Files there belong to root, who may write them without any capability, and
+bubblewrap leaves some of it open."""
 BORROWED = ("alternatives", "ld.so.cache")
 """What this machine's programs need of its /etc. It is shown below /dev, where the instance's links lead, so that
 nothing is mounted inside a folder that a script could have moved."""
 _SHARED_MEMORY = 64 * 1024 * 1024
 _START = 10.0
 """Seconds that an init may take to come up."""
+_INIT = "echo up; exec cat"
+"""Says so once all namespaces are there, and stays until its input ends, or this process."""
 _INIT_PROCESSES = 2
-"""bubblewrap's, and the `cat` that keeps it."""
+"""bubblewrap's, and the `cat`."""
 _LOOKS, _LOOK = 3, 0.01
 
 
@@ -86,10 +92,20 @@ class Bubble:
     limits: Limits
 
     def init_command(self, info: int) -> list[str]:
-        cat = str(Path(shutil.which("cat", path="/usr/bin:/bin") or "/bin/cat"))
         own_user = [] if os.getuid() == 0 else ["--unshare-user", "--uid", "0", "--gid", "0"]
         apart = ["--unshare-pid", "--unshare-net", *own_user]
-        return [*self._prefix(), self.tools.bwrap, *self._view({}), *apart, "--info-fd", str(info), "--", cat]
+        return [
+            *self._prefix(),
+            self.tools.bwrap,
+            *self._view({}),
+            *apart,
+            "--info-fd",
+            str(info),
+            "--",
+            "/bin/sh",
+            "-c",
+            _INIT,
+        ]
 
     def command(
         self, init: int, pid_namespace: int, info: int, argv: Sequence[str], environment: Mapping[str, str]
@@ -106,7 +122,7 @@ class Bubble:
     def _view(self, environment: Mapping[str, str]) -> list[str]:
         """What a process of the instance sees."""
         options = ["--bind", str(self.root.folder), "/", *self._programs()]
-        options += ["--proc", "/proc", "--dev", "/dev", "--size", str(_SHARED_MEMORY)]
+        options += [*_processes(), "--dev", "/dev", "--size", str(_SHARED_MEMORY)]
         options += ["--tmpfs", "/dev/shm"]  # noqa: S108 - the instance's own
         for name in BORROWED:
             options += ["--ro-bind-try", f"/etc/{name}", f"/dev/{name}"]
@@ -127,6 +143,20 @@ class Bubble:
             if here.is_dir() and not here.is_symlink():
                 options += ["--ro-bind", f"/{name}", f"/{name}"]
         return options
+
+
+def _processes() -> list[str]:
+    """The instance's own /proc, without what isn't its own."""
+    options = ["--proc", "/proc"]
+    for name in _PROC_READ_ONLY:
+        options += ["--ro-bind-try", f"/proc/{name}", f"/proc/{name}"]
+    for name in _PROC_HIDDEN:
+        path = Path("/proc", name)
+        if path.is_dir():
+            options += ["--tmpfs", str(path), "--remount-ro", str(path)]
+        elif path.exists():
+            options += ["--ro-bind", "/dev/null", str(path)]
+    return options
 
 
 def prepare_mount_points(root: Root) -> None:
@@ -218,14 +248,23 @@ class Machine:
 async def boot(bubble: Bubble) -> Machine:
     """Raises `NoBubblewrapError` when the machine doesn't come up."""
     prepare_mount_points(bubble.root)
-    streams = {"stdin": subprocess.PIPE, "stdout": subprocess.DEVNULL}
+    streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     async with reporting(bubble.init_command, **streams) as (process, reading):
-        init = await child_number(reading)
+        init = await child_number(reading) if await _says_so(process) else None
     if init is None:
         said = b"".join([chunk async for chunk in process.stderr]) if process.stderr else b""
         await process.aclose()
         raise NoBubblewrapError(f"bubblewrap doesn't start: {said.decode(errors='replace').strip()}")
     return Machine(process=process, init=init, watch=Watch(bubble.limits, init, bubble.root.folder))
+
+
+async def _says_so(process: Process) -> bool:
+    with anyio.move_on_after(_START):
+        try:
+            return process.stdout is not None and bool(await process.stdout.receive())
+        except anyio.EndOfStream:
+            return False
+    return False
 
 
 @asynccontextmanager

@@ -13,6 +13,7 @@ from orchestrator.sandbox.agent.bundles import Bundles
 from orchestrator.sandbox.agent.faults import ScriptFailure
 from orchestrator.sandbox.agent.hooks import ScriptChecker
 from orchestrator.sandbox.agent.instance import EventResult, Instance
+from orchestrator.sandbox.agent.layout import DEPLOYMENTS_LOG
 from orchestrator.sandbox.agent.limits import Limits
 from orchestrator.sandbox.agent.runner import BubbleRunner
 from orchestrator.sandbox.agent.skeleton import make_instance
@@ -32,6 +33,8 @@ class InstanceAgents:
     bundles: Bundles
     tools: Tools | None
     """None: scripts are only checked."""
+    image: Path | None = None
+    """A folder whose contents every new instance has."""
     limits: Limits = field(default_factory=Limits)
     _instances: dict[str, Instance] = field(default_factory=dict, init=False)
     _room: anyio.CapacityLimiter | None = field(default=None, init=False)
@@ -39,8 +42,9 @@ class InstanceAgents:
     async def run_event(self, instance: str, event: str, spec: DeploymentSpec) -> Diagnostics:
         if self._room is None:
             self._room = anyio.CapacityLimiter(_AT_ONCE)
-        async with self._room:
-            return diagnostics(await self.instance(instance).run_event(event, spec))
+        known = self.instance(instance)
+        async with known.busy, self._room:
+            return diagnostics(await known.run_event(event, spec))
 
     async def stop(self, instance: str) -> None:
         known = self._instances.get(instance)
@@ -51,13 +55,21 @@ class InstanceAgents:
         for instance in tuple(self._instances):
             await self.stop(instance)
 
+    def log(self, instance: str) -> str:
+        """What the scripts on the instance have written, oldest first; empty where none has run."""
+        known = self._instances.get(instance)
+        if known is None and not (self.folder / instance).is_dir():
+            return ""
+        root = self.instance(instance).root
+        return root.read(DEPLOYMENTS_LOG).decode(errors="replace") if root.exists(DEPLOYMENTS_LOG) else ""
+
     def instance(self, name: str) -> Instance:
         if name not in self._instances:
             self._instances[name] = self._make(name)
         return self._instances[name]
 
     def _make(self, name: str) -> Instance:
-        root = make_instance(self.folder / name, name)
+        root = make_instance(self.folder / name, name, self.image)
         if self.tools is None:
             runner: BubbleRunner | ScriptChecker = ScriptChecker(root, is_program_here)
         else:

@@ -123,7 +123,8 @@ class HookRun:
 
 def _argv(script: Script, path: str) -> list[str]:
     """As Ruby starts it. `sudo` only costs it its variables here: there is nothing to gain for root."""
-    command = path if script.runas is None else f"su {script.runas} -c {path}"
+    is_itself = script.runas in {"", "root"} and os.getuid() != 0  # su needs more rights than we have to give
+    command = path if script.runas is None or is_itself else f"su {script.runas} -c {path}"
     if _SHELL.search(command):
         return ["sh", "-c", command]
     return command.split()

@@ -70,6 +70,8 @@ class Instance:
     appspec_name: str = "appspec.yml"
     environment: dict[str, str] = field(default_factory=dict)
     """More variables of the scripts."""
+    busy: anyio.Lock = field(default_factory=anyio.Lock)
+    """Held by whoever has the agent do something: it does one thing at a time, for all deployments."""
 
     async def run_event(self, event: str, spec: DeploymentSpec) -> EventResult:
         """Never raises for what goes wrong in the deployment."""

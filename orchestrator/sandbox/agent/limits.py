@@ -40,7 +40,7 @@ class Watch:
 
     def __init__(self, limits: Limits, init: int, folder: Path) -> None:
         self._limits = limits
-        self._proc = Path(f"/proc/{init}/root/proc")
+        self._proc = Path("/proc", str(init), "root", "proc")
         self._folder = folder
         self._page = os.sysconf("SC_PAGE_SIZE")
         self._next_walk = 0.0

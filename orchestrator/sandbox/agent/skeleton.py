@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from orchestrator.sandbox.agent.bubble import BORROWED, prepare_mount_points
+from orchestrator.sandbox.agent.folders import copy_folder
 from orchestrator.sandbox.agent.hooks import PATH
 from orchestrator.sandbox.agent.layout import AGENT, DEPLOYMENT_ROOT
 from orchestrator.sandbox.agent.rooted import Root
@@ -39,8 +40,11 @@ _FILES = {
 _SECRETS = {"/etc/shadow": "root:*:19000:0:99999:7:::\nec2-user:*:19000:0:99999:7:::\n", "/etc/gshadow": "root:*::\n"}
 
 
-def make_instance(folder: Path, hostname: str) -> Root:
-    """The root in `folder`, which nobody else can enter: a script that runs as root could leave a setuid program."""
+def make_instance(folder: Path, hostname: str, image: Path | None = None) -> Root:
+    """The root in `folder`, which nobody else can enter: a script that runs as root could leave a setuid program.
+
+    `image`: a folder whose contents a new instance has besides, over what all have.
+    """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.chmod(0o700)
     path = folder / "root"
@@ -49,6 +53,8 @@ def make_instance(folder: Path, hostname: str) -> Root:
     root = Root(path, cwd=AGENT)
     if is_new:
         _fill(root, hostname)
+        if image is not None:
+            copy_folder(image, root, lambda _size: None)
     return root
 
 

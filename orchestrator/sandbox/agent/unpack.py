@@ -9,6 +9,7 @@ from pathlib import Path
 
 from orchestrator.sandbox.agent.accounts import Accounts
 from orchestrator.sandbox.agent.faults import AgentError
+from orchestrator.sandbox.agent.folders import copy_folder
 from orchestrator.sandbox.agent.layout import INSTRUCTIONS, Layout
 from orchestrator.sandbox.agent.rooted import Root
 from orchestrator.sandbox.agent.untar import Owner, Spend, untar
@@ -41,7 +42,7 @@ class Unpacker:
         self.root.mkdirs(self.layout.archive)
         with self.root.within(self.layout.archive) as archive:
             if folder is not None:
-                self._copy_folder(folder, archive)
+                copy_folder(folder, archive, self.spend)
             else:
                 self._extract(kind, archive)
         if folder is None:
@@ -66,20 +67,6 @@ class Unpacker:
             return users.get(member.uname, member.uid), groups.get(member.gname, member.gid)
 
         return owner
-
-    def _copy_folder(self, folder: Path, into: Root, at: str = "") -> None:
-        for entry in sorted(folder.iterdir()):
-            place = f"{at}/{entry.name}"
-            if entry.is_symlink():
-                into.symlink(str(entry.readlink()), place)
-            elif entry.is_dir():
-                into.mkdir(place)
-                self._copy_folder(entry, into, place)
-            elif entry.is_file():
-                content = entry.read_bytes()
-                self.spend(len(content))
-                with into.create(place, entry.stat().st_mode & 0o777) as file:
-                    file.write(content)
 
     def _strip_top_folder(self) -> None:
         """A single folder at the top that holds something with `appspec` in its name is left out."""
