@@ -45,6 +45,7 @@ _JSON_AUTH = {
     "skewed": "InvalidSignatureException",
     "outdated": "InvalidSignatureException",
     "unsigned": "InvalidSignatureException",
+    "old": "IncompleteSignatureException",
 }
 _STS_AUTH = {
     "missing": "MissingAuthenticationToken",
@@ -56,6 +57,7 @@ _STS_AUTH = {
     "skewed": "SignatureDoesNotMatch",
     "outdated": "SignatureDoesNotMatch",
     "unsigned": "SignatureDoesNotMatch",
+    "old": "IncompleteSignature",
 }
 _S3_AUTH = {
     "missing": ("AccessDenied", 403),
@@ -67,6 +69,7 @@ _S3_AUTH = {
     "skewed": ("RequestTimeTooSkewed", 403),
     "outdated": ("AccessDenied", 403),
     "unsigned": ("AccessDenied", 403),
+    "old": ("InvalidRequest", 400),
 }
 
 

@@ -17,14 +17,14 @@ from orchestrator.sandbox.s3_common import (
     Call,
     check_key,
     check_owner,
-    check_write,
     etag_matches,
     http_moment,
     timestamp,
     version_headers,
 )
 from orchestrator.sandbox.s3_multipart import find_upload, part_number
-from orchestrator.sandbox.storage import Bucket, Part, Version, new_version_id
+from orchestrator.sandbox.s3_objects import put_received
+from orchestrator.sandbox.storage import Bucket, Part, Version
 from orchestrator.sandbox.wire import Answer, text, xml, xml_answer
 
 _RANGE = re.compile(r"bytes=(\d+)-(\d+)")
@@ -42,22 +42,7 @@ async def copy_object(call: Call) -> Answer:
         _check_no_change(call)
     algorithm = requested_algorithm(call.headers) or _algorithm(source)
     received = await _store(call, source.body.chunks(0, source.body.size), algorithm)
-    try:
-        check_write(bucket, call.key, call.headers)
-    except S3Error:
-        call.storage.free(received.blob)
-        raise
-    version = Version(
-        key=call.key,
-        id=new_version_id(bucket),
-        modified=call.request.now,
-        etag=received.etag,
-        blob=received.blob,
-        headers=headers,
-        checksums=received.checksums,
-        tags=tags,
-    )
-    call.storage.put(bucket, version)
+    version = put_received(call, bucket, received, headers=headers, tags=tags)
     return _answer(
         "CopyObjectResult",
         call,

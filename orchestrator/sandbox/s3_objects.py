@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from orchestrator.sandbox.bodies import receive, requested_algorithm
+from orchestrator.sandbox.bodies import Received, receive, requested_algorithm
 from orchestrator.sandbox.errors import S3Error
 from orchestrator.sandbox.s3_attributes import encryption_of, kept_headers, tags_of_header
 from orchestrator.sandbox.s3_common import (
@@ -30,6 +30,21 @@ async def put_object(call: Call) -> Answer:
     check_key(call.key)
     headers, tags = kept_headers(call.headers), tags_of_header(call.headers.get("x-amz-tagging"))
     received = await receive(call.storage, call.request, algorithm=requested_algorithm(call.headers))
+    version = put_received(call, bucket, received, headers=headers, tags=tags)
+    return Answer(
+        headers={
+            "ETag": f'"{version.etag}"',
+            **version_headers(bucket, version),
+            **checksum_headers(version),
+            **encryption_of(headers),
+        }
+    )
+
+
+def put_received(
+    call: Call, bucket: Bucket, received: Received, *, headers: dict[str, str], tags: dict[str, str]
+) -> Version:
+    """A body that has come in becomes the object's newest version, if the call's conditions hold. Raises `S3Error`."""
     try:
         check_write(bucket, call.key, call.headers)
     except S3Error:
@@ -46,14 +61,7 @@ async def put_object(call: Call) -> Answer:
         tags=tags,
     )
     call.storage.put(bucket, version)
-    return Answer(
-        headers={
-            "ETag": f'"{version.etag}"',
-            **version_headers(bucket, version),
-            **checksum_headers(version),
-            **encryption_of(headers),
-        }
-    )
+    return version
 
 
 def get_object(call: Call) -> Answer:

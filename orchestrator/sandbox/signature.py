@@ -26,6 +26,10 @@ PAYLOADS = (
 )
 """What a request to S3 may say of its body in place of its SHA-256."""
 _EMPTY = hashlib.sha256(b"").hexdigest()
+_OLD = (
+    "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256 "
+    "(aws configure set default.s3.signature_version s3v4)."
+)
 _LONGEST = 604_800
 """Seconds that a presigned URL may be good for."""
 _SKEW = 900
@@ -36,7 +40,9 @@ _CREDENTIAL = re.compile(
 )
 _MOMENT = re.compile(r"\d{8}T\d{6}Z")
 
-Kind = Literal["missing", "malformed", "unknown", "token", "expired", "signature", "skewed", "outdated", "unsigned"]
+Kind = Literal[
+    "missing", "malformed", "unknown", "token", "expired", "signature", "skewed", "outdated", "unsigned", "old"
+]
 
 
 class AuthError(Exception):
@@ -97,6 +103,8 @@ def read_claim(headers: Mapping[str, str], query: Mapping[str, str]) -> Claim:
         return _from_header(authorization, headers)
     if "X-Amz-Credential" in query or "X-Amz-Signature" in query:
         return _from_query(query)
+    if "AWSAccessKeyId" in query:
+        raise AuthError("old", _OLD)
     raise AuthError("missing", "the request isn't signed: it has no Authorization")
 
 
@@ -181,6 +189,8 @@ def authorization(
 
 def _from_header(authorization: str, headers: Mapping[str, str]) -> Claim:
     scheme, _, rest = authorization.partition(" ")
+    if scheme == "AWS":
+        raise AuthError("old", _OLD)
     if scheme != ALGORITHM:
         raise AuthError("malformed", f"the Authorization isn't of Signature Version 4 ({ALGORITHM})")
     fields = dict(one.strip().partition("=")[::2] for one in rest.split(","))

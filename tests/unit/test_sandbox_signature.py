@@ -127,6 +127,10 @@ async def test_only_its_own_keys_come_in(caller: Caller, change: Change, expecte
             ("IncompleteSignatureException", "IncompleteSignature", "AuthorizationHeaderMalformed"),
         ),
         (
+            {"Authorization": "AWS AKIDEXAMPLE:c2lnbmF0dXJl"},
+            ("IncompleteSignatureException", "IncompleteSignature", "InvalidRequest"),
+        ),
+        (
             {"Authorization": "AWS4-HMAC-SHA256 Credential=x, SignedHeaders=host, Signature=0"},
             ("IncompleteSignatureException", "IncompleteSignature", "AuthorizationHeaderMalformed"),
         ),
@@ -188,6 +192,8 @@ async def test_the_sdk_signs_and_presigns(caller: Caller, endpoint: Endpoint) ->
     url = v4.generate_presigned_url("get_object", Params={"Bucket": "bucket", "Key": "a key"}, ExpiresIn=60)
     assert "X-Amz-Signature" in url
     assert await get(url) == (200, b"hello")
+    status, body = await get(f"{endpoint.url}/bucket/a%20key?AWSAccessKeyId=x&Signature=y&Expires=1")
+    assert (status, b"AWS4-HMAC-SHA256" in body) == (400, True)
     status, body = await get(url.replace("X-Amz-Expires=60", "X-Amz-Expires=600"))
     assert (status, b"SignatureDoesNotMatch" in body) == (403, True)
     status, body = await get(url.replace("X-Amz-Expires=60", "X-Amz-Expires=9999999"))
