@@ -125,10 +125,15 @@ async def resume(options: ResumeOptions, env: Mapping[str, str], *, stdout: Text
 
 
 def started_of(records: Sequence[Record], run: str) -> RunStarted:
-    """The run's first event. Raises `StateError` when the journal has none, `UsageError` for an embedded sandbox."""
-    first = records[0].event if records else None
+    """The run's first event. Raises `UsageError` when there is none, or for an embedded sandbox."""
+    if not records:
+        raise UsageError(
+            f"run {run} died before its first event was recorded: nothing was started by it",
+            hint="start it again: orchestrator apply MANIFEST",
+        )
+    first = records[0].event
     if not isinstance(first, RunStarted):
-        raise StateError(f"the journal of run {run} doesn't begin with run_started", hint="nothing was started by it")
+        raise StateError(f"the journal of run {run} doesn't begin with run_started", hint="keep it and report it")
     if first.options.get("sandbox"):
         raise UsageError(
             f"run {run} was a rehearsal in the embedded sandbox, which went with its process",
