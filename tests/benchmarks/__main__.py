@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from . import batchget, dag, digests, packing, rehearsal, service, start, thousand, validate
+from . import batchget, dag, digests, packing, rehearsal, service, start, state, thousand, validate
 from .figures import HEADING, Figure, closing, line
 from .processes import CommandError
 
@@ -24,6 +24,7 @@ BENCHMARKS: Mapping[str, tuple[str, Callable[[Path], Iterator[Figure]]]] = {
         rehearsal.figures,
     ),
     "service": ("`orchestrator sandbox` as a server, a process of its own", service.figures),
+    "state": ("runs and their state, in a folder and in S3", state.figures),
     "dag": ("200 targets in a random graph against `orchestrator sandbox`", dag.figures),
 }
 
