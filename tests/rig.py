@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import pytest
@@ -35,6 +36,17 @@ class Ended:
     err: str
 
 
+class Process(subprocess.Popen[str]):
+    """Is killed where the test in its block fails: nobody would end it any more."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self.kill()
+        super().__exit__(kind, value, traceback)
+
+
 @dataclass
 class Command:
     """Runs `orchestrator` in a folder, against a sandbox or against nothing."""
@@ -47,8 +59,8 @@ class Command:
             out, err = process.communicate(stdin, timeout=DEADLINE)
         return Ended(process.returncode, out, err)
 
-    def start(self, *arguments: str, pipe_in: bool = False) -> subprocess.Popen[str]:
-        return subprocess.Popen(
+    def start(self, *arguments: str, pipe_in: bool = False) -> Process:
+        return Process(
             [*COMMAND, *arguments],
             cwd=self.folder,
             env=self._environment(),

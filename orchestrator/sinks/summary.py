@@ -138,8 +138,12 @@ def left_running(state: RunState, *, alive: bool = False, follow: str | None = "
     if live:
         word = "running" if alive else "left running"
         lines += [f"{word}: " + ", ".join(f"{id_} ({one_line(what)})" for id_, what in live)]
+        ids = [id_ for id_, _ in live]
         if follow is not None and not alive:
-            lines += _follow(follow, state, [id_ for id_, _ in live])
+            lines += _commands(f"follow with: {follow}", state, [ids])
+            if _was_to_be_stopped(state):
+                stop = "stop with: aws deploy stop-deployment"
+                lines += _commands(stop, state, [[each] for each in ids], " --deployment-id")
     if unanswered:
         lines += ["may be running (CodeDeploy did not answer): " + one_line(", ".join(unanswered))]
     return lines
@@ -152,16 +156,21 @@ def _go_on(state: RunState, *, alive: bool) -> list[str]:
     return [f"resume with: orchestrator resume {one_line(state.run)}"]
 
 
-def _follow(command: str, state: RunState, ids: list[str]) -> list[str]:
-    """A command for each region, which is named only where there is more than one."""
+def _was_to_be_stopped(state: RunState) -> bool:
+    return state.cancelled is not None and state.cancelled.mode in {"stop", "rollback"}
+
+
+def _commands(command: str, state: RunState, groups: list[list[str]], option: str = "") -> list[str]:
+    """A command for each group of ids and region, which is named only where there is more than one."""
     regions = {each: target.region for target in state.targets.values() for each in _ids_of(target)}
-    by_region: dict[str, list[str]] = {}
-    for each in ids:
-        by_region.setdefault(regions[each], []).append(each)
     several = len({target.region for target in state.targets.values()}) > 1
+    by_region: dict[tuple[int, str], list[str]] = {}
+    for number, ids in enumerate(groups):
+        for each in ids:
+            by_region.setdefault((number, regions[each]), []).append(each)
     return [
-        f"follow with: {command} " + (f"--region {region} " if several and region else "") + " ".join(found)
-        for region, found in by_region.items()
+        f"{command} " + (f"--region {region} " if several and region else "") + f"{option} {' '.join(found)}".strip()
+        for (_, region), found in by_region.items()
     ]
 
 

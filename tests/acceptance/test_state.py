@@ -157,3 +157,76 @@ def test_a_ci_runners_way_of_ending_a_job_leaves_nothing_unknown(make_rig: MakeR
     assert ended.code in {0, 3}, ended.err
     known = {each["deployment_id"] for each in run.result()["targets"]}
     assert {each.id for each in rig.deployments()} <= known
+
+
+def test_credentials_that_are_lost_also_for_the_state_end_with_3(make_rig: MakeRig) -> None:
+    """Nothing can be recorded any more; the output and the result say what runs on, and a resume finds all of it."""
+    rig = make_rig(["web/g"], faults=Faults(slow=(stuck("web/g"),)))
+    run = rig.command
+    run.write(github(["web"]))
+    with run.start("apply", "release.yaml", "--state", STATE, "--result", "result.json") as process:
+        wait_until(lambda: len(rig.deployments()) == 1, "a deployment")
+        made = rig.deployments()[0].id
+        wait_until(lambda: made in run("status", "--state", STATE).out, "the id in the journal")
+        rig.set_faults(Faults(expired=True, services=frozenset({"codedeploy", "s3", "sts"})))
+        _out, err = process.communicate(timeout=120)
+    assert process.returncode == 3, err
+    assert f"note: left running: {made} (web/g)" in err
+    assert "note: resume with: orchestrator resume" in err
+    assert run.states() == {"web/g": "errored"}
+    assert f"still running: {made}" in run.result()["targets"][0]["reason"]
+    rig.set_faults(Faults(slow=(stuck("web/g"),)))
+    left = run("resume", "--state", STATE, "--for", "1s", "--result", "result.json")
+    assert left.code == 8, left.err
+    assert run.result()["targets"][0]["deployment_id"] == made
+    assert len(rig.deployments()) == 1
+
+
+def test_detach_leaves_once_all_has_started_and_a_resume_finishes(make_rig: MakeRig) -> None:
+    rig = make_rig([f"{name}/g" for name in NAMES], time_scale=5)
+    run = rig.command
+    run.write(CHAIN)
+    left = run("apply", "release.yaml", "--state", STATE, "--detach", "--result", "result.json")
+    assert left.code == 8, left.err
+    assert "resume with: orchestrator resume" in left.out
+    assert sorted(each.application for each in rig.deployments()) == [name for name in NAMES if name != "app-3"]
+    ended = elsewhere(rig)("resume", "--state", STATE)
+    assert ended.code == 0, ended.err
+    assert sorted(each.application for each in rig.deployments()) == NAMES
+
+
+def test_all_is_stopped_within_five_seconds_also_when_polls_are_throttled(make_rig: MakeRig) -> None:
+    names = [f"app-{number}" for number in range(6)]
+    rig = make_rig([f"{name}/g" for name in names], faults=Faults(slow=(stuck("*"),)))
+    run = rig.command
+    run.write(github(names))
+    options = ["--on-cancel", "stop", "--poll-interval", "50ms", "--result", "result.json"]
+    with run.start("apply", "release.yaml", *options) as process:
+        wait_until(lambda: len(rig.deployments()) == len(names), "all deployments")
+        rig.set_faults(Faults(slow=(stuck("*"),), throttle=4.0))
+        wait_until(lambda: rig.calls(outcome="ThrottlingException") > 1, "throttled polls")
+        process.send_signal(signal.SIGINT)
+        wait_until(lambda: rig.calls("StopDeployment", "ok") == len(names), "every stop", 5.0)
+        process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert set(run.states().values()) == {"stopped"}
+
+
+def test_what_cannot_be_stopped_is_listed_with_what_would_stop_it(make_rig: MakeRig) -> None:
+    rig = make_rig(["web/g"], faults=Faults(slow=(stuck("web/g"),)))
+    run = rig.command
+    run.write(github(["web"]))
+    with run.start("apply", "release.yaml", "--on-cancel", "stop") as process:
+        wait_until(lambda: len(rig.deployments()) == 1, "a deployment")
+        rig.set_faults(Faults(slow=(stuck("web/g"),), reset_before=1.0, operations=("StopDeployment",)))
+        assert process.stderr is not None
+        for says in ("once more stops", "once more leaves", "leaving at once"):
+            process.send_signal(signal.SIGTERM)
+            while says not in process.stderr.readline():
+                pass
+            wait_until(lambda: rig.calls("StopDeployment") > 0, "a stop that gets no answer")
+        out, _err = process.communicate(timeout=60)
+    made = rig.deployments()[0].id
+    assert process.returncode == 143
+    assert f"left running: {made} (web/g)" in out
+    assert f"stop with: aws deploy stop-deployment --deployment-id {made}" in out
