@@ -6,20 +6,27 @@ Only reads. What can be found wrong before anything is touched is found here, al
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from orchestrator.app.bundles import pin
+from orchestrator.app.fitting import in_order, misfits
+from orchestrator.app.standing import (
+    READS_AT_ONCE,
+    CodeDeploys,
+    Groups,
+    group_key,
+    read_current,
+    read_groups,
+    read_platforms,
+)
 from orchestrator.app.uploads import DIGEST_METADATA, Opened, Stores
 from orchestrator.aws import ObjectStore
 from orchestrator.bundle.source import object_key
-from orchestrator.core.chunks import chunks
-from orchestrator.core.codedeploy import BATCH, CodeDeploy, same_revision
+from orchestrator.core.codedeploy import same_revision
 from orchestrator.core.concurrent import map_limited
-from orchestrator.core.errors import Finding, InvalidInputError, RefusedError
-from orchestrator.core.limiter import Priority
+from orchestrator.core.errors import Finding, InvalidInputError
 from orchestrator.core.model import (
     BundleSource,
-    Deployment,
     DeploymentStatus,
     Group,
     Location,
@@ -34,12 +41,8 @@ from orchestrator.manifest import Release
 USUAL_TIMEOUT = 3600.0
 """Seconds that a target without `timeout` has, beside the group's own wait times."""
 
-READS_AT_ONCE = 16
-"""Applications that are asked about side by side; the budget paces the calls."""
-
-Key = tuple[Location, str, str]
-"""Location, application name, deployment group name."""
-Groups = dict[Key, Group]
+Check = Callable[[Groups], Awaitable[Sequence[Finding]]]
+"""Looks further into what the plan needs; gives the errors."""
 
 
 async def build_plan(
@@ -47,19 +50,27 @@ async def build_plan(
     targets: Sequence[Target],
     *,
     opened: Mapping[BundleSource, Opened],
-    codedeploys: Mapping[Location, CodeDeploy],
+    codedeploys: CodeDeploys,
     stores: Stores,
     force: bool,
+    known: Sequence[Finding] = (),
+    check: Check | None = None,
 ) -> Plan:
-    """`targets`: those selected. Raises `InvalidInputError` for groups that don't exist, and `CallError`."""
-    groups = await _groups(release, targets, codedeploys)
-    standing = await _standing_deployments(targets, groups, codedeploys)
+    """`targets`: those selected; `known`: mistakes that were found before. Raises `InvalidInputError` with all that doesn't fit what is there, or `CallError`."""
+    platforms = await read_platforms(targets, codedeploys)
+    groups = await read_groups(targets, codedeploys)
+    findings = in_order([*known, *misfits(targets, groups, platforms, release.position)])
+    if check is not None:
+        findings = in_order([*findings, *await check(groups)])
+    if findings:
+        raise InvalidInputError(findings)
+    standing = await read_current(targets, groups, codedeploys)
     pinned = await _pinned(targets, stores)
     steps: list[Step] = []
     for target in order(targets):
         group = groups[group_key(target)]
         wanted = _wanted(target, opened, pinned)
-        current = _current_revision(group, standing)
+        current = standing[group_key(target)]
         changed = "forced" if force else await _reason_to_deploy(target, group, current, wanted, opened, stores)
         steps.append(
             Step(
@@ -83,96 +94,6 @@ async def build_plan(
         steps=tuple(steps),
         freeze=release.environment.freeze,
     )
-
-
-def group_key(target: Target) -> Key:
-    return (target.location, target.application_name, target.deployment_group_name)
-
-
-# --- what stands there now -------------------------------------------------------------------------------------------
-
-
-async def _groups(release: Release, targets: Sequence[Target], codedeploys: Mapping[Location, CodeDeploy]) -> Groups:
-    """Raises `InvalidInputError` for those that don't exist."""
-    found = await read_groups(targets, codedeploys)
-    there = {(location, application) for location, application, _ in found}
-    missing = [
-        _missing(release, target, application_exists=(target.location, target.application_name) in there)
-        for target in targets
-        if group_key(target) not in found
-    ]
-    if missing:
-        raise InvalidInputError(sorted(missing, key=lambda finding: (finding.file, finding.line, finding.column)))
-    return found
-
-
-async def read_groups(targets: Sequence[Target], codedeploys: Mapping[Location, CodeDeploy]) -> Groups:
-    """The targets' groups, those that exist: one batched call for each application in each location."""
-    names: dict[tuple[Location, str], list[Target]] = {}
-    for target in targets:
-        names.setdefault((target.location, target.application_name), []).append(target)
-
-    async def ask(item: tuple[tuple[Location, str], list[Target]]) -> dict[str, Group]:
-        (location, application), asked = item
-        return await _groups_of(codedeploys[location], application, [each.deployment_group_name for each in asked])
-
-    answers = await map_limited(ask, names.items(), limit=READS_AT_ONCE)
-    return {
-        (location, application, name): group
-        for (location, application), groups in zip(names, answers, strict=True)
-        for name, group in groups.items()
-    }
-
-
-async def _groups_of(codedeploy: CodeDeploy, application: str, names: Sequence[str]) -> dict[str, Group]:
-    try:
-        return await codedeploy.groups(application, names)
-    except RefusedError as error:
-        if error.code.startswith("ApplicationDoesNotExist"):
-            return {}
-        raise
-
-
-def _missing(release: Release, target: Target, *, application_exists: bool) -> Finding:
-    at = release.position(target.id)
-    what = (
-        f"there is no deployment group {target.deployment_group_name!r} in the application {target.application_name!r}"
-        if application_exists
-        else f"there is no application {target.application_name!r} with a group {target.deployment_group_name!r}"
-    )
-    return Finding(
-        file=at.file,
-        line=at.line,
-        column=at.column,
-        place=target.id,
-        message=f"{what} in {target.location}",
-        hint="create it, or check application_name, deployment_group_name, region and account",
-    )
-
-
-async def _standing_deployments(
-    targets: Sequence[Target], groups: Groups, codedeploys: Mapping[Location, CodeDeploy]
-) -> dict[str, Deployment]:
-    """The last successful deployments of those groups whose last attempt was another one: batched, by location."""
-    wanted: dict[Location, list[str]] = {}
-    for target in targets:
-        group = groups[group_key(target)]
-        if group.last_successful_id is not None and group.last_successful_id != group.last_attempted_id:
-            wanted.setdefault(target.location, []).append(group.last_successful_id)
-    found: dict[str, Deployment] = {}
-    for location, ids in wanted.items():
-        for batch in chunks(ids, BATCH):
-            found |= await codedeploys[location].deployments(batch, priority=Priority.LIST)
-    return found
-
-
-def _current_revision(group: Group, standing: Mapping[str, Deployment]) -> Revision | None:
-    if group.last_successful_id is None:
-        return None
-    if group.last_successful_id == group.last_attempted_id:
-        return group.revision
-    deployment = standing.get(group.last_successful_id)
-    return None if deployment is None else deployment.revision
 
 
 # --- what shall stand there ------------------------------------------------------------------------------------------

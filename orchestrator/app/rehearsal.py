@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Literal
 
-from orchestrator.core.model import BundleSource, Location, S3Revision, Target
+from orchestrator.core.model import AppSpecRevision, BundleSource, Location, S3Revision, Target
 from orchestrator.manifest import Release
-from orchestrator.sandbox.fleet import BUILT_IN_CONFIGS, DEFAULT_ACCOUNT, BucketSpec, ConfigSpec, FleetSpec, GroupSpec
+from orchestrator.sandbox.fleet import (
+    BUILT_IN_CONFIGS,
+    DEFAULT_ACCOUNT,
+    BucketSpec,
+    ConfigSpec,
+    FleetSpec,
+    GroupSpec,
+)
+
+SANDBOX_CLUSTER = "rehearsal"
+"""The cluster of all ECS services of a rehearsal."""
 
 
 def fleet_of(releases: Sequence[Release], *, instances: int) -> FleetSpec:
@@ -31,7 +42,17 @@ def _group(target: Target, instances: int) -> GroupSpec:
         region=target.location.region,
         account=account_of(target.location.role_arn),
         instances=instances,
+        platform=(platform := platform_of(target)),
+        ecs_service=f"{SANDBOX_CLUSTER}/{target.deployment_group_name}" if platform == "ECS" else "",
     )
+
+
+def platform_of(target: Target) -> Literal["Server", "ECS", "Lambda"]:
+    """What the target's revision is for; of an AppSpec in S3 that can't be looked at it is ECS."""
+    source = target.source
+    if isinstance(source, AppSpecRevision):
+        return "Lambda" if "AWS::Lambda::Function" in source.content else "ECS"
+    return "ECS" if isinstance(source, S3Revision) and source.bundle_type in {"YAML", "JSON"} else "Server"
 
 
 def _config(target: Target, instances: int) -> ConfigSpec | None:

@@ -14,6 +14,7 @@ from orchestrator.app.buckets import check_buckets
 from orchestrator.app.bundles import ReleaseArtifacts, digest_all
 from orchestrator.app.caches import hash_cache
 from orchestrator.app.planning import build_plan
+from orchestrator.app.preflight import Preflight
 from orchestrator.app.regions import default_region
 from orchestrator.app.services import is_near, open_services
 from orchestrator.app.sources import check_sources
@@ -149,7 +150,7 @@ class ManifestRelease:
         state: State,  # noqa: ARG002 - the undertaking's signature
         observer: CallObserver | None = None,
         *,
-        preflight: bool,  # noqa: ARG002 - as above
+        preflight: bool,
     ) -> AsyncIterator[Planned]:
         """Raises `InvalidInputError` with all that can be found wrong by reading, and `CallError`."""
         prepared, options = self.prepared, self.options
@@ -173,8 +174,7 @@ class ManifestRelease:
                 lambda: digest_all(prepared.bundles, hash_cache(env)),
                 lambda: check_buckets(prepared.release, prepared.targets, services.stores),
             )
-            if mistakes:
-                raise InvalidInputError(mistakes)
+            look = Preflight(prepared.targets, services, prepared.release.position, opened)
             make = partial(
                 build_plan,
                 prepared.release,
@@ -183,6 +183,8 @@ class ManifestRelease:
                 codedeploys=services.impatient(),
                 stores=services.stores,
                 force=options.force,
+                known=mistakes,
+                check=look if preflight else None,
             )
             yield Planned(
                 plan=await make(),
@@ -190,6 +192,7 @@ class ManifestRelease:
                 accounts=accounts,
                 again=make,
                 artifacts=lambda record: ReleaseArtifacts(opened, services.stores, record=record),
+                remarks=look.warnings,
             )
 
 

@@ -13,20 +13,22 @@ from typing import Any, ClassVar
 from orchestrator.app.accounts import Accounts, check_accounts
 from orchestrator.app.bundles import ReleaseArtifacts, digest_all
 from orchestrator.app.caches import hash_cache
-from orchestrator.app.planning import group_key, read_groups
+from orchestrator.app.preflight import Preflight
 from orchestrator.app.releases import ManifestRelease
 from orchestrator.app.services import Services, is_near, open_services
 from orchestrator.app.sources import Sources
+from orchestrator.app.standing import Groups, group_key, read_groups
 from orchestrator.app.stored import Found, StoredFirst, find_stored
 from orchestrator.app.stores import State
 from orchestrator.app.undertakings import Planned
 from orchestrator.app.uploads import Opened
 from orchestrator.bundle.remembered import HashCache
-from orchestrator.core.errors import BlockedError, BundleError, UsageError
+from orchestrator.core.errors import BlockedError, BundleError, InvalidInputError, UsageError
 from orchestrator.core.model import BundleSource, Concurrency, Policy, Target
 from orchestrator.core.plan import Plan, Step
 from orchestrator.core.planfile import SavedPlan, Seen, from_text, is_plan
 from orchestrator.core.ports import CallObserver
+from orchestrator.manifest import Position
 
 READ_AT_MOST = 64 * 1024 * 1024
 """Bytes of a plan file: thousands of targets."""
@@ -109,6 +111,9 @@ class SavedRelease:
     def chosen(self) -> Mapping[str, Any]:
         return {"exact": True}
 
+    def _position(self, _target: str, _setting: str) -> Position:
+        return Position(file=str(self.file), line=1, column=1)
+
     @asynccontextmanager
     async def open(
         self,
@@ -116,7 +121,7 @@ class SavedRelease:
         state: State,  # noqa: ARG002 - the undertaking's signature
         observer: CallObserver | None = None,
         *,
-        preflight: bool,  # noqa: ARG002 - as above
+        preflight: bool,
     ) -> AsyncIterator[Planned]:
         """Raises `BlockedError` when the plan is stale or too old, and `UsageError` in another account."""
         self.saved.check_age(time.time())
@@ -126,7 +131,10 @@ class SavedRelease:
             accounts = await check_accounts(services.session, locations)
             _check_same_accounts(self.saved.accounts, accounts)
             plan = replace(self.saved.plan, steps=self.steps)
-            await _check_unchanged(plan, self.saved, services)
+            groups = await _check_unchanged(plan, self.saved, services)
+            look = Preflight(self.targets, services, self._position)
+            if preflight and (problems := await look(groups)):
+                raise InvalidInputError(problems)
             found = await find_stored(plan.changes, services.stores)
             opened = await open_sources(plan.changes, found, hash_cache(env))
 
@@ -140,6 +148,7 @@ class SavedRelease:
                 accounts=accounts,
                 again=again,
                 artifacts=lambda record: StoredFirst(found, ReleaseArtifacts(opened, services.stores, record=record)),
+                remarks=look.warnings,
             )
 
 
@@ -164,7 +173,7 @@ def _check_same_accounts(seen: Accounts, found: Accounts) -> None:
         )
 
 
-async def _check_unchanged(plan: Plan, saved: SavedPlan, services: Services) -> None:
+async def _check_unchanged(plan: Plan, saved: SavedPlan, services: Services) -> Groups:
     """What stands in a group now is what stood there when the plan was made, or the plan is no longer true."""
     targets = [step.target for step in plan.steps]
     groups = await read_groups(targets, services.impatient())
@@ -179,6 +188,7 @@ async def _check_unchanged(plan: Plan, saved: SavedPlan, services: Services) -> 
             "the plan is stale: groups have changed since it was made:\n  " + "\n  ".join(changed),
             hint="make a new one with `plan -o`, and look at it again",
         )
+    return groups
 
 
 async def open_sources(steps: Sequence[Step], found: Found, cache: HashCache | None) -> dict[BundleSource, Opened]:

@@ -19,6 +19,14 @@ from orchestrator.core.model import BundleFormat, BundleSource, GitHubRevision, 
 from orchestrator.manifest import Release
 
 _APPSPEC = "version: 0.0\nos: linux\nfiles: []\n"
+_SERVICE = """version: 0.0
+Resources:
+  - TargetService:
+      Type: AWS::ECS::Service
+      Properties:
+        TaskDefinition: arn:aws:ecs:eu-west-1:000000000000:task-definition/stand-in:1
+        LoadBalancerInfo: {ContainerName: stand-in, ContainerPort: 80}
+"""
 
 
 def for_rehearsal(
@@ -77,6 +85,8 @@ async def _put(revision: S3Revision, store: ObjectStore, folder: Path) -> None:
     appspec.write_text(_APPSPEC, encoding="utf-8")
     path = appspec
     kind = revision.bundle_type
+    if kind not in get_args(BundleFormat):
+        appspec.write_text(_SERVICE, encoding="utf-8")
     if kind in get_args(BundleFormat):  # else it is the AppSpec itself, of ECS or Lambda
         bundle = open_source(
             BundleSource(path=tree, bucket=revision.bucket, prefix="", format=cast("BundleFormat", kind))

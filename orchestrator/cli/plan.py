@@ -30,6 +30,7 @@ from orchestrator.cli.options import (
 @option("--sandbox", is_flag=True, help="Against the embedded sandbox, where nothing is deployed yet.")
 @option("-o", "--out", type=click.Path(path_type=Path), help="Save the plan in this file, for `apply FILE`.")
 @option("--ttl", type=Duration(), default="24h", show_default=True, help="How long the saved plan may be carried out.")
+@option("--preflight", is_flag=True, help="Also look at all that a run needs: roles, configurations, buckets, rights.")
 @state_option
 @option(
     "--output",

@@ -43,7 +43,7 @@ def run_plan(given: Mapping[str, Any], env: Mapping[str, str], *, stdout: TextIO
     async def make() -> Planned:
         async with AsyncExitStack() as stack:
             state = await stack.enter_async_context(open_state(given["state"], undertaking.state, env))
-            opening = undertaking.open(env, state, preflight=False)
+            opening = undertaking.open(env, state, preflight=given["preflight"])
             planned = await stack.enter_async_context(opening)
             frozen = frozen_now(planned.plan)
             return planned if frozen is None else replace(planned, remarks=[*planned.remarks, str(frozen)])

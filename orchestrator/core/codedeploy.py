@@ -19,12 +19,14 @@ from orchestrator.core.errors import AnswerLostError, CallError, RefusedError, T
 from orchestrator.core.limiter import Budget, Priority, Ticket
 from orchestrator.core.model import (
     ACTIVE_STATUSES,
+    AppSpecRevision,
     Deployment,
     DeploymentSettings,
     Group,
     InstanceFailure,
     Revision,
     Target,
+    revision_from_api,
     revision_to_api,
 )
 from orchestrator.core.ports import Transport
@@ -97,6 +99,32 @@ class CodeDeploy:
                 group = shapes.group(data)
                 found[group.name] = group
         return found
+
+    async def platforms(self, application_names: Sequence[str]) -> dict[str, str]:
+        """The compute platforms (Server, ECS, Lambda) of up to 100 applications, by name.
+
+        `RefusedError` (ApplicationDoesNotExistException) when one of them doesn't exist.
+        """
+        answer = await self._read("BatchGetApplications", {"applicationNames": list(application_names)}, Priority.LIST)
+        found = answer.get("applicationsInfo") or ()
+        return {each["applicationName"]: each.get("computePlatform") or "Server" for each in found}
+
+    async def appspecs(self, application_name: str, revisions: Sequence[AppSpecRevision]) -> list[AppSpecRevision]:
+        """Those of these AppSpecs, known by their hashes, whose content CodeDeploy still has."""
+        found: list[Revision | None] = []
+        for batch in chunks(revisions, BATCH):
+            named = [
+                {"revisionType": "AppSpecContent", "appSpecContent": {"sha256": revision.sha256}} for revision in batch
+            ]
+            parameters = {"applicationName": application_name, "revisions": named}
+            answer = await self._read("BatchGetApplicationRevisions", parameters, Priority.LIST)
+            found += [revision_from_api(each.get("revisionLocation")) for each in answer.get("revisions") or ()]
+        return [each for each in found if isinstance(each, AppSpecRevision) and each.content]
+
+    async def config_platform(self, name: str) -> str:
+        """The compute platform of a deployment configuration. `RefusedError` when there is none of this name."""
+        answer = await self._read("GetDeploymentConfig", {"deploymentConfigName": name}, Priority.LIST)
+        return str((answer.get("deploymentConfigInfo") or {}).get("computePlatform") or "Server")
 
     async def register(self, application_name: str, revision: Revision, description: str) -> None:
         """Registers a revision; safe to repeat."""

@@ -372,6 +372,11 @@ class Group:
     last_attempted_id: str | None = None
     last_attempted_status: DeploymentStatus | None = None
     last_successful_id: str | None = None
+    service_role: str | None = None
+    """The ARN of the role by which CodeDeploy acts for the group."""
+    is_blue_green: bool = False
+    names_instances: bool = False
+    """Whether it says by tags, Auto Scaling groups or services what it deploys to."""
     wait_seconds: float = 0.0
     """What the group itself may wait in a blue/green deployment, for rerouting and for termination together."""
 

@@ -58,6 +58,19 @@ def group(data: Mapping[str, Any]) -> Group:
         last_attempted_status=status_of(attempted["status"]) if attempted.get("status") else None,
         last_successful_id=successful.get("deploymentId"),
         wait_seconds=_wait_minutes(data) * 60.0,
+        service_role=data.get("serviceRoleArn"),
+        is_blue_green=(data.get("deploymentStyle") or {}).get("deploymentType") == "BLUE_GREEN",
+        names_instances=_names_instances(data),
+    )
+
+
+_SELECTORS = ("ec2TagFilters", "onPremisesInstanceTagFilters", "autoScalingGroups", "ecsServices")
+_TAG_SETS = (("ec2TagSet", "ec2TagSetList"), ("onPremisesTagSet", "onPremisesTagSetList"))
+
+
+def _names_instances(data: Mapping[str, Any]) -> bool:
+    return any(data.get(name) for name in _SELECTORS) or any(
+        (data.get(outer) or {}).get(inner) for outer, inner in _TAG_SETS
     )
 
 

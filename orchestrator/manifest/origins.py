@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from orchestrator.core.errors import Finding
-from orchestrator.core.model import AppSpecRevision, Target
+from orchestrator.core.model import Target
 from orchestrator.manifest.gate_models import GateUse, HookUse
 from orchestrator.manifest.levels import Level
 from orchestrator.manifest.models import Manifest
@@ -56,7 +56,7 @@ class WrittenOrigins:
         self._of_run(problems)
         for target in targets:
             origin = self.origins[target.id]
-            for path, message in unsupported_settings(target, origin.levels):
+            for path, message in unsupported_settings(origin.levels):
                 node, place = origin.find(path)
                 problems.add(node, place, f"{message} {NOT_YET}", HINT)
         return problems.findings
@@ -74,10 +74,8 @@ class WrittenOrigins:
             problems.add(descend(self.root, path) or self.root, path, f"{message} {NOT_YET}", HINT)
 
 
-def unsupported_settings(target: Target, levels: Sequence[Level]) -> Iterable[tuple[Place, str]]:
+def unsupported_settings(levels: Sequence[Level]) -> Iterable[tuple[Place, str]]:
     """The paths of a target's settings that can't be done yet, each with the beginning of a sentence."""
-    if isinstance(target.source, AppSpecRevision):
-        yield ("revision", "appspec"), "deploying to ECS and Lambda is"
     for level in levels:
         gates, hooks = level.values.get("gates"), level.values.get("hooks")
         if isinstance(gates, GateUse) and (gates.before or gates.after):

@@ -90,7 +90,7 @@ class Resolver:
             own = level(node, ("applications", name), application)
             own.deferred = deferred(node, self._context, {"deployment_group"})
             self._check_level(own)
-            revisions = build.Revisions(application, node, name, self._problems)
+            revisions = build.Revisions(application, node, name, self._context, self._environments.names(name))
             for group, key, group_level in self._groups(application, node, own.place):
                 levels = self._levels(own, group_level, name, group)
                 yield self._target(name, application, group, levels, revisions, default_region)

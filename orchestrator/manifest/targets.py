@@ -21,9 +21,9 @@ from orchestrator.core.model import (
 )
 from orchestrator.manifest.levels import Level
 from orchestrator.manifest.models import Application
-from orchestrator.manifest.nodes import Node, child, descend
-from orchestrator.manifest.problems import Problems
+from orchestrator.manifest.nodes import Node, Scalar, child, descend
 from orchestrator.manifest.target_models import Alarms, Revision, TargetInstances
+from orchestrator.manifest.templates import Context
 
 T = TypeVar("T")
 
@@ -102,11 +102,16 @@ def object_settings(levels: Sequence[Level]) -> ObjectSettings:
 class Revisions:
     """The revisions of one application's targets."""
 
-    def __init__(self, application: Application, node: Node, name: str, problems: Problems) -> None:
+    def __init__(
+        self, application: Application, node: Node, name: str, context: Context, names: Mapping[str, str]
+    ) -> None:
+        """`names`: what templates may refer to beside variables, the environment and git."""
         self._revision: Revision = application.revision
         self._node = node
         self._name = name
-        self._problems = problems
+        self._problems = context.problems
+        self._context = context
+        self._names = names
         self._ready: RevisionSource | None = None
         self._bundles: dict[tuple[str, str, ObjectSettings], BundleSource] = {}
 
@@ -177,7 +182,19 @@ class Revisions:
             self._complain(f"{name} is not UTF-8")
         except (OSError, ValueError) as error:
             self._complain(f"{name} can't be read: {error.strerror if isinstance(error, OSError) else error}")
+        content = self._expanded(content, str(Path(self._written("appspec").file).parent / name))
         return AppSpecRevision(content=content, sha256=hashlib.sha256(content.encode()).hexdigest())
+
+    def _expanded(self, content: str, file: str) -> str:
+        """The templates in an AppSpec, such as the task definition and the version to shift to. Line by line."""
+        place = ("applications", self._name, "revision", "appspec")
+        lines = content.splitlines(keepends=True)
+        for number, line in enumerate(lines, start=1):
+            at = line.find("${")
+            if at >= 0:
+                node = Scalar(file, number, at + 1, line, line)
+                lines[number - 1] = self._context.expand(node, place, self._names) or line
+        return "".join(lines)
 
     def _complain(self, message: str) -> None:
         place = ("applications", self._name, "revision", "appspec")

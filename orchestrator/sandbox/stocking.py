@@ -80,6 +80,15 @@ def _add_group(region: Region, spec: GroupSpec, now: float) -> None:
         region.inventory.describe(_instance(machine, name))
 
 
+def _tags(spec: GroupSpec) -> list[Json]:
+    """As a group of servers has them at AWS; the fleet says which instances these are."""
+    if spec.platform != "Server":
+        return []
+    return [
+        {"Key": "deployment-group", "Value": f"{spec.application}/{spec.deployment_group}", "Type": "KEY_AND_VALUE"}
+    ]
+
+
 def _settings(spec: GroupSpec) -> Json:
     """Members of DeploymentGroupInfo."""
     config = spec.deployment_config
@@ -88,6 +97,7 @@ def _settings(spec: GroupSpec) -> Json:
     settings: Json = {
         "deploymentConfigName": config,
         "serviceRoleArn": f"arn:aws:iam::{spec.account}:role/CodeDeployServiceRole",
+        "ec2TagFilters": _tags(spec),
         "autoRollbackConfiguration": {"enabled": bool(spec.auto_rollback), "events": list(spec.auto_rollback)},
     }
     if spec.alarms:

@@ -24,12 +24,20 @@ def command(tmp_path: Path) -> Command:
 
 @pytest.fixture
 def make_rig(tmp_path: Path) -> Iterator[MakeRig]:
-    """`make_rig(groups, faults=…, time_scale=…)`: a sandbox with these `application/group`s and a bucket `releases`."""
+    """`make_rig(groups, faults=…, time_scale=…)`: a sandbox with these `application/group`s and a bucket `releases`;
+    or with this `fleet`."""
     with ExitStack() as stack:
         portal = stack.enter_context(start_blocking_portal())
 
-        def make(groups: Sequence[str], *, faults: Faults | None = None, time_scale: float = 50.0, **more: Any) -> Rig:
-            fleet = FleetSpec(
+        def make(
+            groups: Sequence[str],
+            *,
+            faults: Faults | None = None,
+            time_scale: float = 50.0,
+            fleet: FleetSpec | None = None,
+            **more: Any,
+        ) -> Rig:
+            fleet = fleet or FleetSpec(
                 groups=tuple(
                     GroupSpec(
                         application=name.split("/")[0], deployment_group=name.split("/")[1], region=REGION, **more

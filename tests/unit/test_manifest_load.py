@@ -200,7 +200,6 @@ def test_what_is_not_supported_yet_is_said_where_a_target_uses_it(shop: Release)
         "applications.shop-api.deployment_groups.canary.bake",
         "applications.shop-api.deployment_groups.canary.gates",
         "applications.shop-web.deployment_groups.fleet.gates",
-        "applications.shop-cart.revision.appspec",
     ]
     assert all("not supported yet" in finding.message for finding in shop.unsupported(shop.targets))
     of_one = shop.unsupported([targets(shop)["shop-db/primary"]])
