@@ -56,7 +56,10 @@ async def build_plan(
     known: Sequence[Finding] = (),
     check: Check | None = None,
 ) -> Plan:
-    """`targets`: those selected; `known`: mistakes that were found before. Raises `InvalidInputError` with all that doesn't fit what is there, or `CallError`."""
+    """`targets`: those selected; `known`: mistakes that were found before.
+
+    Raises `InvalidInputError` with all that doesn't fit what is there, or `CallError`.
+    """
     platforms = await read_platforms(targets, codedeploys)
     groups = await read_groups(targets, codedeploys)
     findings = in_order([*known, *misfits(targets, groups, platforms, release.position)])

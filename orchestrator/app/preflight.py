@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from orchestrator.app.fitting import SERVER, PositionOf, finding
 from orchestrator.app.services import Services
@@ -123,34 +124,31 @@ class Preflight:
             elif isinstance(source, S3Revision):
                 users.setdefault((target.location, source.bucket), (target, NO_OBJECT_SETTINGS))
 
-        def check_of(location: Location, bucket: str, user: Target, settings: ObjectSettings) -> Check:
-            setting = "bucket" if isinstance(user.source, BundleSource) else "revision.s3"
+        return [
+            partial(self._bucket, location, bucket, target, settings)
+            for (location, bucket), (target, settings) in users.items()
+        ]
 
-            async def check() -> list[Finding]:
-                try:
-                    region = await self.services.stores[location].look_at_bucket(bucket, settings)
-                except RefusedError as error:
-                    if error.code not in MISSING:
-                        return [self._problem(user, setting, f"{bucket!r}: {error.message}", error.hint)]
-                    if isinstance(user.source, BundleSource):
-                        return []  # `check_buckets` has said so
-                    return [self._problem(user, setting, f"there is no bucket {bucket!r}", "correct its name")]
-                except CredentialsError as error:
-                    if error.code not in DENIED:
-                        raise
-                    # HeadBucket needs s3:ListBucket, which neither uploads nor agents do.
-                    self.warnings.append(
-                        f"{user.id}: whether the bucket {bucket!r} is there can't be seen: {error.hint}"
-                    )
-                    return []
-                if region is None or region == location.region:
-                    return []
-                message = f"the bucket {bucket!r} is in {region}, and the group in {location.region}"
-                return [self._problem(user, setting, message, "agents download from a bucket of their own region")]
-
-            return check
-
-        return [check_of(location, bucket, *user) for (location, bucket), user in users.items()]
+    async def _bucket(self, location: Location, bucket: str, user: Target, settings: ObjectSettings) -> list[Finding]:
+        setting = "bucket" if isinstance(user.source, BundleSource) else "revision.s3"
+        try:
+            region = await self.services.stores[location].look_at_bucket(bucket, settings)
+        except RefusedError as error:
+            if error.code in MISSING and isinstance(user.source, BundleSource):
+                return []  # `check_buckets` has said so
+            message = f"there is no bucket {bucket!r}" if error.code in MISSING else f"{bucket!r}: {error.message}"
+            return [self._problem(user, setting, message, error.hint or "correct its name, or create it")]
+        except CredentialsError as error:
+            if error.code not in DENIED:
+                raise
+            # HeadBucket needs s3:ListBucket, which neither uploads nor agents do.
+            unseen = f"{user.id}: whether the bucket {bucket!r} is there can't be seen"
+            self.warnings.append(f"{unseen}: {error.hint}" if error.hint else unseen)
+            return []
+        if region is None or region == location.region:
+            return []
+        message = f"the bucket {bucket!r} is in {region}, and the group in {location.region}"
+        return [self._problem(user, setting, message, "agents download from a bucket of their own region")]
 
     # --- rights ------------------------------------------------------------------------------------------------------
 
