@@ -150,12 +150,14 @@ STEPS: Sequence[Sequence[Do]] = (
         Do("list-application-revisions --application-name shop",
            {"revisions": [{"revisionType": "S3", "s3Location": {"key": "shop.zip", "bundleType": "zip"}}]},
            keep={"etag": "revisions.0.s3Location.eTag", "version": "revisions.0.s3Location.version"}),
-        Do(f"register-application-revision --application-name shop --description d {GITHUB}"),
         Do("update-deployment-group --application-name shop --current-deployment-group-name fleet "
            "--outdated-instances-strategy IGNORE", {"hooksNotCleanedUp": []}),
         Do("update-deployment-group --application-name shop --current-deployment-group-name fleet "
            "--new-deployment-group-name green", "DeploymentGroupAlreadyExistsException"),
         Do(deploy("stuck", application="slow"), {"deploymentId": ANY}, keep={"stuck": "deploymentId"}),
+    ),
+    (  # after the revisions were listed
+        Do(f"register-application-revision --application-name shop --description d {GITHUB}"),
     ),
     (  # deployments
         Do(deploy("fleet", more="--description first --file-exists-behavior OVERWRITE --s3-location "
