@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
-from typing import Any
 
 import anyio
 import pytest
-from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
-from werkzeug.serving import WSGIRequestHandler, make_server
+from motos import moto_server
 
 from orchestrator.aws import AwsSession
 from orchestrator.aws.blobs import S3Blobs
@@ -46,38 +43,12 @@ async def sandbox_s3(bucket: str, prefix: str) -> AsyncIterator[tuple[Blobs, End
 
 @asynccontextmanager
 async def moto_s3() -> AsyncIterator[Blobs]:
-    """A second opinion on S3. Its conditional writes first look and then write, so one request goes at a time."""
-    one_at_a_time = threading.Lock()
-    application = DomainDispatcherApplication(create_backend_app)
-
-    def locked(environ: Any, start_response: Any) -> Any:
-        with one_at_a_time:
-            return application(environ, start_response)
-
-    server = make_server("127.0.0.1", 0, locked, threaded=True, request_handler=QuietHandler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    environment = {
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.server_port}",
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-    }
-    try:
-        async with AwsSession(endpoint_environment=environment) as session:
-            here = Location(region=REGION)
-            bucket = f"state-{uuid.uuid4()}"  # moto's buckets are its process's
-            where = {"Bucket": bucket, "CreateBucketConfiguration": {"LocationConstraint": REGION}}
-            await session.call("s3", here, "CreateBucket", where)
-            yield PatientBlobs(S3Blobs(session, here, bucket=bucket, prefix="x"), random=Random(1))  # noqa: S311 - jitter
-    finally:
-        await anyio.to_thread.run_sync(server.shutdown)
-        thread.join()
-        server.server_close()
-
-
-class QuietHandler(WSGIRequestHandler):
-    def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 - werkzeug's name for it
-        pass
+    async with moto_server() as environment, AwsSession(endpoint_environment=environment) as session:
+        here = Location(region=REGION)
+        bucket = f"state-{uuid.uuid4()}"  # moto's buckets are its process's
+        where = {"Bucket": bucket, "CreateBucketConfiguration": {"LocationConstraint": REGION}}
+        await session.call("s3", here, "CreateBucket", where)
+        yield PatientBlobs(S3Blobs(session, here, bucket=bucket, prefix="x"), random=Random(1))  # noqa: S311 - jitter
 
 
 @pytest.fixture(params=["folder", "memory", "s3", "s3-unversioned-root", "moto"])
