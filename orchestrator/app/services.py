@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from random import Random
 from urllib.parse import urlsplit
 
+from orchestrator.app.memory import share_arenas
 from orchestrator.aws import AwsSession, CodeDeployTransport, ObjectStore
 from orchestrator.core.codedeploy import CodeDeploy, Patience
 from orchestrator.core.leased import LeasedTransport
@@ -85,6 +86,7 @@ async def open_services(
     endpoint_environment: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Services]:
     """`near`: the endpoint is a sandbox on this machine, which takes more calls a second than AWS is known to."""
+    share_arenas()
     throttles, guard, random = Throttles(), Guard(), Random()  # noqa: S311 - jitter, not secrets
     async with AwsSession(observer=observer, endpoint_environment=endpoint_environment) as session:
         wanted = list(dict.fromkeys(locations))

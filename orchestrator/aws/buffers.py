@@ -6,8 +6,11 @@ from collections import deque
 
 import anyio
 
-BYTES_IN_FLIGHT = 72 * 1024 * 1024
-"""What all uploads of a run may hold at once: twelve parts of the usual size, on as many connections."""
+BYTES_IN_FLIGHT = 60 * 1024 * 1024
+"""What all uploads of a run may hold at once: ten parts of the usual size, on as many connections."""
+
+MAKERS = 2
+"""Archives that are made at once; each is compressed on all cores."""
 
 
 class Buffers:
@@ -22,6 +25,8 @@ class Buffers:
         self._free = total
         self._waiting: deque[tuple[int, anyio.Event]] = deque()
         self._kept: list[bytearray] = []
+        self.makers = anyio.CapacityLimiter(MAKERS)
+        """What may be made at once. More than keeps the cores busy only takes memory; sending isn't counted here."""
 
     @property
     def taken(self) -> int:

@@ -94,7 +94,7 @@ class StreamUpload:
     # --- in the worker thread ------------------------------------------------------------------------------------
 
     async def _make(self, tasks: TaskGroup, producer: Producer, size: int, first: int) -> None:
-        await to_thread.run_sync(self._cut, tasks, producer, size, first)
+        await to_thread.run_sync(self._cut, tasks, producer, size, first, limiter=self._buffers.makers)
 
     def _cut(self, tasks: TaskGroup, producer: Producer, size: int, first: int) -> None:
         buffer = from_thread.run(self._take, first)

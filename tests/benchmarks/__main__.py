@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from . import batchget, dag, digests, packing, rehearsal, service, start, state, thousand, validate
+from . import batchget, dag, digests, packing, rehearsal, service, start, state, thousand, uploading, validate
 from .figures import HEADING, Figure, closing, line
 from .processes import CommandError
 
@@ -16,6 +16,10 @@ BENCHMARKS: Mapping[str, tuple[str, Callable[[Path], Iterator[Figure]]]] = {
     "start": ("CPU of commands that must feel instant (median of 5)", start.figures),
     "validate": ("CPU of `validate --no-bundles` (best of 3; of 1 for the largest)", validate.figures),
     "packing": ("packing beside that of `aws deploy push`, in alternating rounds (medians)", packing.figures),
+    "uploading": (
+        "packing and uploading to an S3 30 ms away, 40 MB/s a connection, TLS, beside `aws deploy push`",
+        uploading.figures,
+    ),
     "digests": ("CPU of walking and digesting 200 MB in 3,000 files (median of 5)", digests.figures),
     "batchget": ("CPU of one BatchGetDeployments of 25 (median of 5 rounds)", batchget.figures),
     "thousand": ("1,000 independent targets against `orchestrator sandbox`, a process of its own", thousand.figures),

@@ -153,6 +153,8 @@ class Connection(asyncio.BufferedProtocol):
             return self._of_upload(begins=re.match(r"uploads(=|&|$)", query) is not None)
         if method == "DELETE":
             self._stats.open_uploads -= 1
+        if method == "HEAD" and path.count("/") == 1:
+            return _response(b"")  # a bucket; objects are never there
         return _response(*_PLAIN.get(method, (b"{}", "200 OK")))
 
     def _stored(self, query: str, size: int) -> bytes:

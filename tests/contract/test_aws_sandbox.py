@@ -11,10 +11,13 @@ from pathlib import Path
 import anyio
 import pytest
 
+from orchestrator.app.uploads import Opened, Place, Stored, Uploads
 from orchestrator.aws import AwsSession, Backoff, Buffers, CodeDeployTransport, ObjectStore, caller_identity
 from orchestrator.aws.parts import PART_SIZE
+from orchestrator.bundle.source import digest
+from orchestrator.bundle.source import open_source as open_bundle
 from orchestrator.core.errors import AnswerLostError, CredentialsError, RefusedError, ThrottledError
-from orchestrator.core.model import Location
+from orchestrator.core.model import NO_OBJECT_SETTINGS, BundleSource, Location
 from orchestrator.sandbox.fleet import BucketSpec, FleetSpec, GroupSpec
 from orchestrator.sandbox.options import Faults, SandboxOptions
 from orchestrator.sandbox.server import Endpoint, Sandbox
@@ -241,3 +244,24 @@ async def test_expired_credentials_end_an_upload_at_once(bench: Bench, tmp_path:
 async def test_a_bucket_of_another_region_is_reached(bench: Bench, tmp_path: Path) -> None:
     put = await bench.store.put_file("far-away", "k", file_of(tmp_path, 10), metadata={}, buffers=buffers())
     assert await bench.store.head("far-away", "k", checksum=True) == put
+
+
+@pytest.mark.parametrize("size", [1000, BIG])
+async def test_a_bundle_for_another_region_is_copied_there_by_s3(bench: Bench, tmp_path: Path, size: int) -> None:
+    (tmp_path / "appspec.yml").write_text("version: 0.0\nos: linux\nfiles: []\n")
+    file_of(tmp_path, size)
+    bundle = open_bundle(BundleSource(path=tmp_path, bucket="versioned", prefix=""))
+    opened = Opened(bundle, digest(bundle))
+    far = Location(region="us-west-2")
+    told: list[str] = []
+    uploads = Uploads({each: ObjectStore(bench.session, each) for each in (HERE, far)}, tell=told.append)
+
+    async def ensure(location: Location, bucket: str) -> Stored:
+        place = Place(location=location, bucket=bucket, key="shop/x.tgz", settings=NO_OBJECT_SETTINGS)
+        return await uploads.ensure(opened, place)
+
+    first, second = await ensure(HERE, "versioned"), await ensure(far, "far-away")
+    assert (first.copied_from, second.copied_from, told) == (None, "s3://versioned/shop/x.tgz", [])
+    assert (second.info.size, second.info.checksum) == (first.info.size, first.info.checksum)
+    content = await ObjectStore(bench.session, far).get_bytes("far-away", "shop/x.tgz", second.info.version_id)
+    assert content == await bench.store.get_bytes("versioned", "shop/x.tgz")
