@@ -16,7 +16,7 @@ import anyio
 
 from orchestrator.core.errors import AnswerLostError, CallError, RefusedError, StateError, ThrottledError
 from orchestrator.core.events import Event, Record
-from orchestrator.core.model import BundleSource, S3Revision, Target
+from orchestrator.core.model import BundleSource, PromotedBundle, S3Revision, Target
 from orchestrator.core.ports import Artifact
 from orchestrator.core.state import RunState
 
@@ -367,6 +367,8 @@ class InstantArtifacts:
             raise self._error
         self.prepared.append(tuple(target.id for target in targets))
         source = targets[0].source
+        if isinstance(source, PromotedBundle):
+            raise NotImplementedError("nothing is copied here")
         if not isinstance(source, BundleSource):
             return Artifact(revision=source, digest=None)
         key = f"{source.prefix}/{targets[0].application}/0.tgz"

@@ -25,7 +25,16 @@ from orchestrator.core.events import (
 )
 from orchestrator.core.freezing import Calendar, NoFreezes
 from orchestrator.core.limiter import Budget
-from orchestrator.core.model import BundleSource, Concurrency, Location, Policy, Revision, Target, TargetState
+from orchestrator.core.model import (
+    BundleSource,
+    Concurrency,
+    Location,
+    Policy,
+    PromotedBundle,
+    Revision,
+    Target,
+    TargetState,
+)
 from orchestrator.core.phases import Phases
 from orchestrator.core.plan import Plan, Step, order, step_to_dict
 from orchestrator.core.poller import Poller
@@ -218,7 +227,7 @@ class GivenArtifacts:
 
     async def prepare(self, targets: Sequence[Target]) -> Artifact:
         source = targets[0].source
-        assert not isinstance(source, BundleSource)
+        assert not isinstance(source, BundleSource | PromotedBundle)
         return Artifact(revision=source, digest=None)
 
 

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import TextIO
 
+from orchestrator.app.proving import not_verified
 from orchestrator.app.running import RunOptions, carry_out, open_recorder, start_event
 from orchestrator.app.services import AWS_POLL_INTERVAL, SANDBOX_POLL_INTERVAL, is_near
 from orchestrator.app.stores import hold_lease, open_state
@@ -62,6 +63,8 @@ async def apply(
         planned = await stack.enter_async_context(undertaking.open(env, state, views.observer, preflight=True))
         for remark in planned.remarks:
             views.console.say(remark)
+        if planned.unverified:
+            raise not_verified(planned.unverified)
         frozen = frozen_now(planned.plan)
         if frozen is not None and undertaking.is_rehearsal:
             views.console.say(f"a rehearsal, so it goes on; but {frozen}")

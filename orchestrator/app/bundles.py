@@ -11,6 +11,7 @@ import anyio
 import anyio.from_thread
 import anyio.to_thread
 
+from orchestrator.app.copies import Copies
 from orchestrator.app.uploads import Opened, Stored, Stores, Uploads, place_of
 from orchestrator.aws import ObjectStore
 from orchestrator.bundle.digest import Digest
@@ -19,7 +20,7 @@ from orchestrator.bundle.source import Bundle, digest
 from orchestrator.core.concurrent import map_limited
 from orchestrator.core.errors import RefusedError
 from orchestrator.core.events import BundlePacked, BundleUploaded, Event, WarningRaised
-from orchestrator.core.model import BundleSource, S3Revision, Target
+from orchestrator.core.model import BundleSource, PromotedBundle, S3Revision, Target
 from orchestrator.core.ports import Artifact
 
 
@@ -47,6 +48,7 @@ class ReleaseArtifacts:
         self._opened = opened
         self._stores = stores
         self._record = record
+        self._copies = Copies(stores, record=record)
         self._uploads = Uploads(stores, tell=lambda message: record(WarningRaised(message=message)))
 
     async def prepare(self, targets: Sequence[Target]) -> Artifact:
@@ -56,6 +58,8 @@ class ReleaseArtifacts:
             return await self._prepare_bundle(target, source)
         if isinstance(source, S3Revision):
             return Artifact(revision=await pin(self._stores[target.location], source), digest=None)
+        if isinstance(source, PromotedBundle):
+            return await self._copies.prepare(target, source)
         return Artifact(revision=source, digest=None)
 
     async def _prepare_bundle(self, target: Target, source: BundleSource) -> Artifact:

@@ -30,6 +30,7 @@ from orchestrator.core.model import (
     DeploymentStatus,
     Group,
     Location,
+    PromotedBundle,
     Revision,
     S3Revision,
     Target,
@@ -122,10 +123,14 @@ def _wanted(target: Target, opened: Mapping[BundleSource, Opened], pinned: Pinne
         bundle = opened[source]
         key = object_key(source, target.application, bundle.digest.value, bundle.bundle.format)
         return S3Revision(bucket=source.bucket, key=key, bundle_type=bundle.bundle.format)
+    if isinstance(source, PromotedBundle):
+        return S3Revision(bucket=source.bucket, key=source.key, bundle_type=source.bundle_type)
     return pinned[target.location, source] if isinstance(source, S3Revision) else source
 
 
 def _digest(target: Target, opened: Mapping[BundleSource, Opened]) -> str | None:
+    if isinstance(target.source, PromotedBundle):
+        return target.source.digest
     return opened[target.source].digest.value if isinstance(target.source, BundleSource) else None
 
 
@@ -146,6 +151,8 @@ async def _reason_to_deploy(
         )
     if not same_revision(current, wanted):
         return "another revision"
+    if isinstance(target.source, PromotedBundle) and target.source.digest[7:] not in target.source.key:
+        return "its key doesn't tell what is in it"
     if isinstance(target.source, BundleSource) and isinstance(current, S3Revision):
         return await _other_content(target.source, opened[target.source], current, stores[target.location])
     return None

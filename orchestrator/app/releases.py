@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from orchestrator.app.bundles import ReleaseArtifacts, digest_all
 from orchestrator.app.caches import hash_cache
 from orchestrator.app.planning import build_plan
 from orchestrator.app.preflight import Preflight
+from orchestrator.app.proving import ahead, read_proofs, verify
 from orchestrator.app.regions import default_region
 from orchestrator.app.services import is_near, open_services
 from orchestrator.app.sources import check_sources
@@ -25,6 +27,7 @@ from orchestrator.bundle.source import Bundle
 from orchestrator.core.concurrent import both
 from orchestrator.core.errors import Finding, InvalidInputError, UsageError
 from orchestrator.core.model import BundleSource, Concurrency, Policy, Target
+from orchestrator.core.plan import Plan
 from orchestrator.core.ports import CallObserver
 from orchestrator.core.selection import select
 from orchestrator.manifest import Release, load
@@ -147,7 +150,7 @@ class ManifestRelease:
     async def open(
         self,
         env: Mapping[str, str],
-        state: State,  # noqa: ARG002 - the undertaking's signature
+        state: State,
         observer: CallObserver | None = None,
         *,
         preflight: bool,
@@ -186,14 +189,29 @@ class ManifestRelease:
                 known=mistakes,
                 check=look if preflight else None,
             )
+            plan = await make()
+            remarks, unverified = look.warnings, list[str]()
+            if (before := prepared.release.environment.promote_from) is not None and not options.sandbox:
+                plan, told, unverified = await _verified(plan, prepared.release, before, state)
+                remarks = [*remarks, *told]
             yield Planned(
-                plan=await make(),
+                plan=plan,
                 services=services,
                 accounts=accounts,
                 again=make,
                 artifacts=lambda record: ReleaseArtifacts(opened, services.stores, record=record),
-                remarks=look.warnings,
+                remarks=remarks,
+                unverified=unverified,
             )
+
+
+async def _verified(plan: Plan, release: Release, before: str, state: State) -> tuple[Plan, list[str], list[str]]:
+    """The plan with its proofs, what the other environment has that this one hasn't, and what isn't verified there."""
+    soak, now = release.environment.soak or 0.0, time.time()
+    names = [step.target.id for step in plan.steps]
+    proofs = await read_proofs(state.runs, before, release.manifest, names, soak=soak, now=now)
+    plan, unverified = verify(plan, proofs, before, soak=soak, now=now)
+    return plan, ahead(plan, proofs, before), unverified
 
 
 @asynccontextmanager

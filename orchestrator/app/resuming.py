@@ -16,6 +16,7 @@ from orchestrator.app.accounts import check_accounts
 from orchestrator.app.applying import override
 from orchestrator.app.bundles import ReleaseArtifacts, digest_all
 from orchestrator.app.caches import hash_cache
+from orchestrator.app.copies import locations_of
 from orchestrator.app.looking import read_release
 from orchestrator.app.releases import ReleaseOptions, prepare
 from orchestrator.app.running import RunOptions, carry_out
@@ -89,7 +90,7 @@ async def resume(options: ResumeOptions, env: Mapping[str, str], *, stdout: Text
         if not exact and not options.accept_manifest and state.rollback is None:
             _check_digests(plan, state, opened)
         near = is_near(env)
-        locations = [step.target.location for step in plan.steps]
+        locations = locations_of(step.target for step in plan.steps)
         services = await stack.enter_async_context(open_services(locations, near=near, observer=views.observer))
         await check_accounts(services.session, locations)
         found: Found = {}

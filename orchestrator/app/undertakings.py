@@ -29,6 +29,8 @@ class Planned:
     """Makes what is deployed; is given where events go."""
     remarks: Sequence[str] = field(default=())
     """For people, below the plan."""
+    unverified: Sequence[str] = field(default=())
+    """What hasn't been proved where it must have gone out first; nothing may be done then."""
 
 
 class Undertaking(Protocol):

@@ -21,6 +21,9 @@ from orchestrator.aws.upload import Progress, StreamUpload
 from orchestrator.core.errors import CredentialsError, RefusedError
 from orchestrator.core.model import NO_OBJECT_SETTINGS, Location, ObjectSettings
 
+PIECE = 16 * 1024 * 1024
+"""Bytes that a download asks for at once."""
+
 CONTENT_TYPE = "application/octet-stream"
 _MISSING = frozenset({"404", "NoSuchKey", "NoSuchVersion", "NotFound"})
 
@@ -129,6 +132,7 @@ class ObjectStore:
         *,
         metadata: Mapping[str, str],
         buffers: Buffers,
+        settings: ObjectSettings = NO_OBJECT_SETTINGS,
         progress: Progress = lambda _: None,
     ) -> ObjectInfo:
         """The same for a file. Raises `BundleError` when it changes meanwhile, OSError when it can't be read."""
@@ -139,8 +143,27 @@ class ObjectStore:
 
         at_most = (await anyio.Path(path).stat()).st_size
         return await self.put(
-            bucket, key, chunks, at_most=at_most, metadata=metadata, buffers=buffers, progress=progress
+            bucket,
+            key,
+            chunks,
+            at_most=at_most,
+            metadata=metadata,
+            buffers=buffers,
+            settings=settings,
+            progress=progress,
         )
+
+    async def download(self, bucket: str, key: str, info: ObjectInfo, path: Path) -> None:
+        """Writes the object that `head` has told of to a file, piece by piece.
+
+        Raises `RefusedError` when the object is another one by now, OSError when the file can't be written.
+        """
+        named = {**_object(bucket, key, info.version_id), "IfMatch": f'"{info.etag}"'}
+        async with await anyio.open_file(path, "wb") as file:
+            for begin in range(0, info.size, PIECE):
+                end = min(begin + PIECE, info.size) - 1
+                answer = await self._call("GetObject", {**named, "Range": f"bytes={begin}-{end}"})
+                await file.write(answer["Body"])
 
     async def copy(
         self,

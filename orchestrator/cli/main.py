@@ -18,6 +18,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "validate": ("validate", "Check a manifest and its bundles, offline."),
     "plan": ("plan", "Show what a run would do; nothing is touched."),
     "apply": ("apply", "Run a release: upload, deploy in dependency order, watch to the end."),
+    "promote": ("promote", "Deploy to one environment what has succeeded in another."),
     "resume": ("resume", "Go on with a run that died, was left running or was interrupted."),
     "rollback": ("rollback", "Put back what stood before a run, in reverse dependency order."),
     "status": ("status", "Show a run, live or ended, from its journal."),

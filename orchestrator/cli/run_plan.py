@@ -12,6 +12,7 @@ import anyio
 import click
 
 from orchestrator.app.applying import frozen_now
+from orchestrator.app.proving import not_verified
 from orchestrator.app.releases import ManifestRelease, prepare
 from orchestrator.app.saved import SavedRelease, read_saved, save
 from orchestrator.app.stores import open_state
@@ -46,13 +47,16 @@ def run_plan(given: Mapping[str, Any], env: Mapping[str, str], *, stdout: TextIO
             opening = undertaking.open(env, state, preflight=given["preflight"])
             planned = await stack.enter_async_context(opening)
             frozen = frozen_now(planned.plan)
-            return planned if frozen is None else replace(planned, remarks=[*planned.remarks, str(frozen)])
+            remarks = [*planned.remarks, *(f"not verified: {each}" for each in planned.unverified)]
+            return replace(planned, remarks=remarks if frozen is None else [*remarks, str(frozen)])
 
     planned = anyio.run(make)
     click.echo(SHOWN[given["output"]](planned), file=stdout)
     if given["output"] != "plain":  # there they are part of it
         for remark in planned.remarks:
             click.echo(remark, file=stderr)
+    if out is not None and planned.unverified:
+        raise not_verified(planned.unverified)
     if out is not None and isinstance(undertaking, ManifestRelease):
         write_whole(out, to_text(save(planned, undertaking, ttl=given["ttl"])))
         click.echo(f"saved in {out}; carry it out with: orchestrator apply {out}", file=stderr)

@@ -239,7 +239,30 @@ class BundleSource:
     stored: ObjectSettings = NO_OBJECT_SETTINGS
 
 
-RevisionSource = BundleSource | S3Revision | GitHubRevision | AppSpecRevision
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PromotedBundle:
+    """A bundle that another environment has in its bucket, and that is copied from there."""
+
+    digest: str
+    bundle_type: BundleType
+    from_bucket: str
+    from_key: str
+    from_version: str | None
+    from_etag: str | None
+    from_region: str
+    from_role_arn: str | None
+    bucket: str
+    """Where to."""
+    key: str
+    stored: ObjectSettings = NO_OBJECT_SETTINGS
+    """How it is stored there."""
+
+    @property
+    def from_location(self) -> Location:
+        return Location(region=self.from_region, role_arn=self.from_role_arn)
+
+
+RevisionSource = BundleSource | S3Revision | GitHubRevision | AppSpecRevision | PromotedBundle
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -20,6 +20,7 @@ from orchestrator.core.model import (
     Group,
     Location,
     ObjectSettings,
+    PromotedBundle,
     Revision,
     RevisionSource,
     S3Revision,
@@ -119,6 +120,7 @@ _SOURCES: Mapping[str, type[RevisionSource]] = {
     "s3": S3Revision,
     "github": GitHubRevision,
     "appspec": AppSpecRevision,
+    "promoted": PromotedBundle,
 }
 
 
@@ -163,14 +165,12 @@ def target_to_dict(target: Target) -> dict[str, Any]:
 def target_from_dict(data: Mapping[str, Any]) -> Target:
     source = dict(data["source"])
     cls = _SOURCES[source.pop("kind")]
-    if cls is BundleSource:
+    if cls in {BundleSource, PromotedBundle}:
         stored = dict(source.get("stored") or {})  # journals of earlier versions have none
         stored["tagging"] = tuple((key, value) for key, value in stored.get("tagging") or ())
-        source |= {
-            "path": Path(source["path"]),
-            "ignore": tuple(source["ignore"]),
-            "stored": ObjectSettings(**stored),
-        }
+        source["stored"] = ObjectSettings(**stored)
+    if cls is BundleSource:
+        source |= {"path": Path(source["path"]), "ignore": tuple(source["ignore"])}
     settings = dict(data["settings"])
     if settings["auto_rollback"] is not None:
         settings["auto_rollback"] = tuple(settings["auto_rollback"])

@@ -53,25 +53,12 @@ class WrittenOrigins:
 
     def unsupported(self, targets: Iterable[Target]) -> list[Finding]:
         problems = Problems()
-        self._of_run(problems)
         for target in targets:
             origin = self.origins[target.id]
             for path, message in unsupported_settings(origin.levels):
                 node, place = origin.find(path)
                 problems.add(node, place, f"{message} {NOT_YET}", HINT)
         return problems.findings
-
-    def _of_run(self, problems: Problems) -> None:
-        environment = self.manifest.environments.get(self.environment)
-        used: list[tuple[Place, str]] = []
-        if environment is not None:
-            place = ("environments", self.environment)
-            if environment.promote_from is not None:
-                used.append(((*place, "promote_from"), "promotion is"))
-            if environment.soak:
-                used.append(((*place, "soak"), "soaking is"))
-        for path, message in used:
-            problems.add(descend(self.root, path) or self.root, path, f"{message} {NOT_YET}", HINT)
 
 
 def unsupported_settings(levels: Sequence[Level]) -> Iterable[tuple[Place, str]]:

@@ -10,6 +10,7 @@ import pytest
 from botocore.loaders import Loader
 
 from orchestrator.core.codedeploy import create_parameters
+from orchestrator.core.model import BundleSource, PromotedBundle
 from orchestrator.manifest import load
 
 WHOLE = """
@@ -95,7 +96,7 @@ def sent(tmp_path: Path) -> list[dict[str, Any]]:
     release = load(tmp_path / "release.yaml", env={})
     requests = []
     for target in release.targets:
-        assert not hasattr(target.source, "prefix"), "these are what is sent as it is"
+        assert not isinstance(target.source, BundleSource | PromotedBundle), "these are what is sent as it is"
         requests.append(create_parameters(target, target.source, "orchestrator:r/1"))
     return requests
 
