@@ -91,7 +91,7 @@ def _of_rollbacks(chaos: Chaos, target: str) -> list[Made]:
 
 def _once(chaos: Chaos) -> Iterator[str]:
     for each in chaos.world.targets:
-        if len(ours(chaos, each)) > 1:
+        if len(ours(chaos, each)) > 1 + each.retry.times:
             yield f"{each.id}: {len(ours(chaos, each))} deployments"
         back = _of_rollbacks(chaos, each.id)
         tokens = [made.parameters["description"].split(" ")[0] for made in back]
@@ -129,7 +129,8 @@ def _reversed(chaos: Chaos) -> Iterator[str]:
                     yield f"{each.id}: rolled back while {own.id} was running"
         for need in each.needs:
             for made in went[need]:
-                if any(back.status != "Succeeded" or back.ends > made.created for back in went[each.id]):
+                last = went[each.id][-1:]  # those before it were tried again
+                if any(back.status != "Succeeded" or back.ends > made.created for back in last):
                     yield f"{need}: went back before {each.id} was back"
 
 

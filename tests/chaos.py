@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
 
@@ -13,7 +13,7 @@ from world import HERE, World, target
 from orchestrator.core.control import OnCancel
 from orchestrator.core.errors import AnswerLostError, CallError, CredentialsError, RefusedError
 from orchestrator.core.events import Record
-from orchestrator.core.model import Concurrency, Location, Policy, Target
+from orchestrator.core.model import Concurrency, Location, Policy, Retry, Target
 from orchestrator.core.phases import Phases
 from orchestrator.core.timing import Timing
 from orchestrator.testing import InstantArtifacts, MemoryJournal, Script, ScriptedCodeDeploy
@@ -206,9 +206,35 @@ def chaos(seed: int, *, orders: bool = True) -> Chaos:
     )
     faults = _faults(random)
     faults.arm(codedeploy, world.journal)
+    _add_policies(world, Random(seed + 1_000_000))  # noqa: S311 - as above; dice of their own: the rest stays as it was
     found = Chaos(seed, world, faults, _foreign(random, targets), _orders(random) if orders else ())
     world.meanwhile = found.meanwhile
     return found
+
+
+def _add_policies(world: World, random: Random) -> None:
+    """Priorities, and retries of what another attempt may mend; some of those succeed."""
+    world.targets = [
+        replace(
+            each,
+            priority=random.choice([0, 0, -1, 3]),
+            retry=Retry(times=random.choice([0, 0, 1, 2]), wait=random.choice([0.0, 5.0, 40.0])),
+        )
+        for each in world.targets
+    ]
+    scripts = world.codedeploy.scripts
+    mended: dict[tuple[str, str], Script] = {}
+    for key, script in list(scripts.items()):
+        if script.status == "Failed" and random.random() < 0.6:
+            scripts[key] = replace(script, error={"code": "AGENT_ISSUE", "message": "an agent was lost"}, failures=())
+            if random.random() < 0.7:
+                mended[key] = replace(script, status="Succeeded", error=None, failures=(), rollback=None)
+
+    def choose(sent: Mapping[str, Any]) -> Script | None:
+        is_retry = "." in str(sent["description"]).split(" ")[0].rpartition("/")[2]
+        return mended.get((sent["applicationName"], sent["deploymentGroupName"])) if is_retry else None
+
+    world.codedeploy.choose = choose
 
 
 def _targets(random: Random) -> list[Target]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import anyio
 from chaos import LONGEST_LATENCY, TIMING, Chaos
@@ -61,8 +62,14 @@ def _tried_again(chaos: Chaos) -> set[str]:
 def _once(chaos: Chaos) -> Iterator[str]:
     for each in chaos.world.targets:
         made = ours(chaos, each)
-        if len(made) > 1:
-            yield f"{each.id}: {len(made)} deployments"
+        tokens = [one.parameters["description"].split(" ")[0] for one in made]
+        if len(set(tokens)) < len(tokens):
+            yield f"{each.id}: {len(made)} deployments with {len(set(tokens))} tokens"
+        if len(made) > 1 + each.retry.times:
+            yield f"{each.id}: {len(made)} deployments, and {each.retry.times} retries"
+        for before, later in pairwise(made):
+            if before.status != "Failed" or before.ends > later.created:
+                yield f"{each.id}: {later.id} came before {before.id} had failed"
         if made and each.id in chaos.world.unchanged:
             yield f"{each.id}: deployed although unchanged"
     if chaos.world.policy.if_active != "stop":
@@ -76,7 +83,7 @@ def _order(chaos: Chaos) -> Iterator[str]:
             for need in each.needs:
                 if need in chaos.world.unchanged:
                     continue
-                before = next(iter(ours(chaos, need)), None)
+                before = next(reversed(ours(chaos, need)), None)
                 if before is None or before.status != "Succeeded" or before.ends > made.created:
                     yield f"{each.id}: created before {need} had succeeded"
             for name in each.after:
@@ -111,7 +118,7 @@ def _nothing_lost(chaos: Chaos) -> Iterator[str]:
     for each in chaos.world.targets:
         run = chaos.world.state.targets[each.id]
         for made in ours(chaos, each):
-            if run.deployment_id != made.id and run.intent is None:
+            if made.id not in {run.deployment_id, *run.attempts} and run.intent is None:
                 yield f"{each.id}: {made.id} was made and is not known"
             running = anyio.current_time() < made.ends
             if running and not left and run.state is not S.ERRORED and run.intent is None:
@@ -138,7 +145,7 @@ def journal_violations(chaos: Chaos) -> Iterator[str]:
 def _states(chaos: Chaos) -> Iterator[str]:
     for each in chaos.world.targets:
         run = chaos.world.state.targets[each.id]
-        made = next(iter(ours(chaos, each)), None)
+        made = next(reversed(ours(chaos, each)), None)
         if run.state.is_final and not _is_true(chaos, run, made):
             real = "nothing was made" if made is None else f"{made.id} is {made.status}"
             yield f"{each.id}: {run.state} ({run.reason}), and {real}"

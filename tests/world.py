@@ -84,6 +84,8 @@ class World:
     children: dict[str, FoundJournal] = field(default_factory=dict)
     """The journals of the rollbacks, by their runs."""
     detach: bool = False
+    durations: Mapping[str, float] = field(default_factory=dict)
+    """Of earlier runs."""
     calendar: Calendar = field(default_factory=NoFreezes)
     """The freezes; rollbacks know none."""
     rate: float = 20.0
@@ -134,6 +136,7 @@ class World:
             timing=self.timing,
             detach=self.detach,
             calendar=calendar,
+            durations=self.durations,
         )
 
     def _rollback(self, plan: Plan, recorder: Recorder) -> ReleaseRollback:

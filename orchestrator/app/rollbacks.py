@@ -155,5 +155,5 @@ async def _refuse_what_moved_on(plan: Plan, state: RunState, services: Services)
 
 def _of_this_run(target: TargetRun) -> frozenset[str]:
     """Empty where it has changed nothing, or where it isn't known with which deployment: that is looked up first."""
-    ids = (target.deployment_id, target.rollback_deployment_id)
+    ids = (target.deployment_id, target.rollback_deployment_id, *target.attempts)
     return frozenset(each for each in ids if each is not None) if target.intent is None else frozenset()

@@ -15,6 +15,7 @@ import anyio
 
 from orchestrator import __version__
 from orchestrator.app.bundles import ReleaseArtifacts
+from orchestrator.app.durations import earlier_durations, matters
 from orchestrator.app.requests import obey_requests
 from orchestrator.app.services import Services
 from orchestrator.app.signals import obey_signals
@@ -131,6 +132,8 @@ async def carry_out(
     services.throttles.listener = throttled
     views.rates = services.rates
 
+    known = await earlier_durations(runs, plan) if runs is not None and matters(options.concurrency) else {}
+
     def engine_for(
         plan: Plan, recorder: Recorder, artifacts: Artifacts, options: RunOptions, calendar: Calendar | None = None
     ) -> Engine:
@@ -147,6 +150,7 @@ async def carry_out(
             timing=Timing.for_interval(options.poll_interval),
             detach=options.detach,
             calendar=calendar,
+            durations=known,
         )
 
     engine = Phases(

@@ -23,9 +23,11 @@ from orchestrator.core.model import (
 )
 from orchestrator.core.plan import Plan, Step
 from orchestrator.core.ports import Artifact, Artifacts
+from orchestrator.core.ranking import ranks
 from orchestrator.core.recorder import Recorder
 from orchestrator.core.region import Region
 from orchestrator.core.result import exit_code_of
+from orchestrator.core.retries import made_before, wants_another
 from orchestrator.core.schedule import Schedule, Verdict
 from orchestrator.core.slots import Slots
 from orchestrator.core.starter import Start, Starter
@@ -66,8 +68,11 @@ class Engine:
         timing: Timing,
         detach: bool = False,
         calendar: Calendar | None = None,
+        durations: Mapping[str, float] | None = None,
     ) -> None:
-        """`detach`: leave once all that can start has started. `calendar`: the freezes that the run keeps to."""
+        """`detach`: leave once all that can start has started. `calendar`: the freezes that the run keeps to.
+
+        `durations`: seconds that targets took in earlier runs, for who gets a free place first."""
         self._recorder = recorder
         self._state = recorder.state
         self._regions = regions
@@ -77,9 +82,12 @@ class Engine:
         self._freezes = FreezeWatch(calendar or NoFreezes(), recorder.clock)
         self._numbers = {step.target.id: number for number, step in enumerate(plan.steps, start=1)}
         self._schedule = Schedule(plan.steps, recorder.state)
-        self._slots = Slots(concurrency)
+        placed = ranks([step.target for step in plan.steps], durations or {})
+        self._slots = Slots(concurrency, placed)
+        self._in_turn = sorted(self._schedule.unfinished(), key=lambda step: placed[step.target.id])
+        """Who starts in the same moment starts in this order."""
         self._bundles = Bundles(
-            [step.target for step in self._schedule.to_start()],
+            sorted((step.target for step in self._schedule.to_start()), key=lambda target: placed[target.id]),
             artifacts=artifacts,
             codedeploys={location: region.codedeploy for location, region in regions.items()},
             record=recorder.record,
@@ -133,7 +141,7 @@ class Engine:
                 helpers.start_soon(self._leave_when_all_has_started)
             async with anyio.create_task_group() as targets:
                 helpers.start_soon(self._leave_when_told, targets.cancel_scope)
-                for step in self._schedule.unfinished():
+                for step in self._in_turn:
                     targets.start_soon(self._run_target, step)
             helpers.cancel_scope.cancel()
 
@@ -241,7 +249,7 @@ class Engine:
     async def _run_target(self, step: Step) -> None:
         """From waiting to the verdict. A fault of ours or of AWS's ends this target alone."""
         try:
-            verdict = await self._deploy_target(step)
+            verdict = await self._with_retries(step)
         except BundlesClosedError:
             verdict = await self._closed(step)
         except StateError:
@@ -257,6 +265,28 @@ class Engine:
         if verdict.state in FAILURES:
             self._close_on_failures()
 
+    async def _with_retries(self, step: Step) -> Verdict:
+        """As often as the target says, where another attempt may mend it."""
+        verdict = await self._deploy_target(step)
+        known, retry = self._state.targets[step.target.id], step.target.retry
+        while wants_another(known, retry, verdict.state):
+            self._recorder.record(
+                ev.TargetRetried(
+                    target=step.target.id,
+                    deployment_id=known.deployment_id or "",
+                    retry=len(known.attempts) + 1,
+                    reason=verdict.reason or "",
+                    wait=retry.wait,
+                )
+            )
+            with anyio.move_on_after(retry.wait):
+                await self._control.closing.wait()
+            again = await self._deploy_target(step)
+            if again.state in {TargetState.SKIPPED, TargetState.CANCELLED}:
+                return verdict  # nothing new starts any more: it is as it was
+            verdict = again
+        return verdict
+
     async def _deploy_target(self, step: Step) -> Verdict:
         known = self._state.targets[step.target.id]
         region = self._regions[step.target.location]
@@ -267,7 +297,7 @@ class Engine:
             verdict = await self._wait_for_needs(step)
         if verdict is not None:
             return verdict
-        artifact = await self._bundles.get(step.target)
+        artifact = made_before(known) or await self._bundles.get(step.target)
         needs_met = anyio.current_time()
         async with self._slots.hold(step.target):
             began = await self._start(step, known, artifact, region, waited=anyio.current_time() - needs_met)
@@ -315,7 +345,7 @@ class Engine:
         return Start(
             step=step,
             revision=revision,
-            token=known.token or run_token(self._recorder.run, self._numbers[step.target.id]),
+            token=known.token or run_token(self._recorder.run, self._numbers[step.target.id], len(known.attempts)),
             region=region,
             deadline=anyio.current_time() + step.timeout,
         )

@@ -330,6 +330,19 @@ class RollbackEnded(TargetEvent):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class TargetRetried(TargetEvent):
+    """Its deployment has failed for a reason that another one may mend: there is going to be another one."""
+
+    deployment_id: str
+    """The one that has failed."""
+    retry: int
+    """From 1."""
+    reason: str
+    wait: float
+    """Seconds until then."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class TargetFinished(TargetEvent):
     state: TargetState
     reason: str | None = None

@@ -283,6 +283,15 @@ class DeploymentSettings:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Retry:
+    """Further attempts at a deployment that has failed for a reason that another one may mend."""
+
+    times: int = 0
+    wait: float = 30.0
+    """Seconds before each."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Target:
     """One deployment group to deploy to, everything about it resolved."""
 
@@ -306,6 +315,9 @@ class Target:
     timeout: float | None = None
     """Seconds from the start of the deployment; None: derived from the group's own wait times."""
     skip_if_current: bool = True
+    priority: int = 0
+    """Who gets a free place first; higher goes first."""
+    retry: Retry = Retry()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

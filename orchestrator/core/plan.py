@@ -21,6 +21,7 @@ from orchestrator.core.model import (
     Location,
     ObjectSettings,
     PromotedBundle,
+    Retry,
     Revision,
     RevisionSource,
     S3Revision,
@@ -183,6 +184,7 @@ def target_from_dict(data: Mapping[str, Any]) -> Target:
             "location": Location(**data["location"]),
             "needs": tuple(data["needs"]),
             "after": tuple(data["after"]),
+            "retry": Retry(**data.get("retry") or {}),
         }
     )
 

@@ -70,6 +70,7 @@ def _target(target: TargetRun) -> dict[str, Any]:
         "ended_at": _time(target.ended_at),
         "reason": target.reason,
         "blocked_by": list(target.blocked_by),
+        "attempts": list(target.attempts),
         "failures": [dict(failure) for failure in target.failures],
     }
 

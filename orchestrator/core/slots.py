@@ -1,36 +1,43 @@
 """Layered limits on what runs at once: in all, by account and region, by pool.
 
 A target takes its place in all layers or in none: nobody holds a place in one queue while it waits in another, so a
-full pool never keeps others from starting. Who came first is looked at first, but whoever fits may go.
+full pool never keeps others from starting. Who has the first rank and came first is looked at first, but whoever fits
+may go.
 """
 
 from __future__ import annotations
 
-from collections import Counter, deque
-from collections.abc import AsyncIterator, Iterator
+import heapq
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import anyio
+import anyio.lowlevel
 
 from orchestrator.core.model import Concurrency, Target
+from orchestrator.core.ranking import NO_RANK, Rank
 
 Layers = tuple[str, ...]
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(order=True, slots=True)
 class _Waiter:
+    rank: Rank
     number: int
-    layers: Layers
-    admitted: anyio.Event
+    layers: Layers = field(compare=False)
+    admitted: anyio.Event = field(compare=False)
 
 
 class Slots:
-    def __init__(self, concurrency: Concurrency) -> None:
+    def __init__(self, concurrency: Concurrency, ranks: Mapping[str, Rank] | None = None) -> None:
+        """`ranks`: by target; of those with equal ones who came first goes first."""
         self._limits = concurrency
+        self._ranks = ranks or {}
         self._used: Counter[str] = Counter()
-        self._waiting: dict[Layers, deque[_Waiter]] = {}
-        """By what they need, in the order of their arrival: thousands may wait, and only the first of each is looked
+        self._waiting: dict[Layers, list[_Waiter]] = {}
+        """By what they need, each a heap by rank and arrival: thousands may wait, and only the first of each is looked
         at when something is set free."""
         self._numbers = 0
         self._closed = False
@@ -39,10 +46,12 @@ class Slots:
     async def hold(self, target: Target) -> AsyncIterator[None]:
         """Waits for a place and keeps it for the block."""
         self._numbers += 1
-        waiter = _Waiter(self._numbers, self._layers(target), anyio.Event())
-        self._waiting.setdefault(waiter.layers, deque()).append(waiter)
-        self._admit()
+        rank = self._ranks.get(target.id, NO_RANK)
+        waiter = _Waiter(rank, self._numbers, self._layers(target), anyio.Event())
+        heapq.heappush(self._waiting.setdefault(waiter.layers, []), waiter)
         try:
+            await anyio.lowlevel.checkpoint()  # others who come in the same moment are looked at, too
+            self._admit()
             await waiter.admitted.wait()
             yield
         finally:
@@ -51,6 +60,7 @@ class Slots:
                 self._admit()
             else:
                 self._waiting[waiter.layers].remove(waiter)
+                heapq.heapify(self._waiting[waiter.layers])
 
     @contextmanager
     def keep(self, target: Target) -> Iterator[None]:
@@ -74,7 +84,7 @@ class Slots:
 
     def _admit(self) -> None:
         while (waiter := self._first_who_fits()) is not None:
-            self._waiting[waiter.layers].popleft()
+            heapq.heappop(self._waiting[waiter.layers])
             self._used.update(waiter.layers)
             waiter.admitted.set()
 
@@ -84,7 +94,7 @@ class Slots:
             for layers, queue in self._waiting.items()
             if queue and not any(self._is_full(layer) for layer in layers)
         )
-        return min(heads, key=lambda waiter: waiter.number, default=None)
+        return min(heads, default=None)
 
     def _is_full(self, layer: str) -> bool:
         limit = None if self._closed else self._limit(layer)

@@ -23,7 +23,8 @@ TRANSITIONS: Mapping[TargetState, frozenset[TargetState]] = {
     S.UPLOADING: _BEFORE_START | {S.PENDING, S.BLOCKED, S.STARTING},
     S.BLOCKED: _BEFORE_START | {S.PENDING, S.STARTING},
     S.STARTING: _BEFORE_START | {S.PENDING, S.BLOCKED, S.RUNNING},
-    S.RUNNING: _AFTER_START | {S.BAKING},
+    # Back to pending: its deployment has failed, and another attempt may mend that.
+    S.RUNNING: _AFTER_START | {S.BAKING, S.PENDING},
     S.BAKING: _AFTER_START,
     S.ROLLING_BACK: frozenset({S.ROLLED_BACK, S.FAILED, S.STOPPED, S.TIMED_OUT, S.ERRORED}),
     # A rollback of the release begins where everything else has ended.
@@ -75,6 +76,8 @@ class TargetRun:
     timeout: float | None = None
     deployment_started_at: float | None = None
     deployment_ended: bool = False
+    attempts: tuple[str, ...] = ()
+    """The deployments that have failed before this one, and were tried again."""
     rollback_deployment_id: str | None = None
     rollback_status: str | None = None
     error_code: str | None = None
@@ -100,7 +103,7 @@ class TargetRun:
     @property
     def was_changed(self) -> bool:
         """This run has, or may have, deployed to it."""
-        return self.deployment_id is not None or self.intent is not None
+        return self.deployment_id is not None or self.intent is not None or bool(self.attempts)
 
 
 @dataclass(kw_only=True, slots=True)
@@ -315,11 +318,24 @@ def _fold_target(target: TargetRun, event: ev.TargetEvent, ts: float) -> None:  
             target.ended_at = None
         case ev.RollbackEnded():
             target.rollback_status = event.status
+        case ev.TargetRetried():
+            _try_again(target, event)
         case ev.TargetFinished():
             _to(target, event.state)
             target.reason, target.blocked_by, target.ended_at = event.reason, event.blocked_by, ts
         case _:
             pass  # an event that a newer version knows more of
+
+
+def _try_again(target: TargetRun, event: ev.TargetRetried) -> None:
+    """What was known of the attempt that has failed goes, but for its deployment's id."""
+    _to(target, S.PENDING)
+    target.attempts = (*target.attempts, event.deployment_id)
+    target.reason = f"another attempt in {event.wait:.0f} s: {event.reason}"
+    target.deployment_id = target.token = target.status = target.deployment_started_at = None
+    target.deployment_ended, target.overview = False, {}
+    target.error_code = target.error_message = None
+    target.failures, target.failed_instances = (), 0
 
 
 def _to(target: TargetRun, state: TargetState) -> None:

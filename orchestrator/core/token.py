@@ -19,9 +19,9 @@ def new_run_id(now: float) -> str:
     return f"{datetime.fromtimestamp(now, UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
 
 
-def run_token(run: str, number: int) -> str:
-    """The token of the run's target with this number (its place in the plan)."""
-    token = f"{_PREFIX}{run}/{number}"
+def run_token(run: str, number: int, retry: int = 0) -> str:
+    """The token of the run's target with this number (its place in the plan); each retry has a token of its own."""
+    token = f"{_PREFIX}{run}/{number}" + (f".{retry}" if retry else "")
     if len(token) > TOKEN_LIMIT:
         raise ValueError(f"the run id {run!r} is too long for a run token")
     return token

@@ -163,6 +163,8 @@ class Resolver:
             pool=build.setting(levels, "pool", str),
             timeout=build.setting(levels, "timeout", float),
             skip_if_current=True if skip is None else skip,
+            priority=build.setting(levels, "priority", int) or 0,
+            retry=build.retry(levels),
         )
 
     # --- checks ------------------------------------------------------------------------------------------------------

@@ -238,6 +238,21 @@ class TargetInstances(Strict):
         return api
 
 
+def as_retry(value: Any) -> Any:
+    return {"times": value} if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+class RetrySettings(Strict):
+    """Further attempts at a deployment that has failed for a reason of the machines or of AWS."""
+
+    times: Annotated[int, TEMPLATED] = Field(ge=0, le=10, description="How many, at most.")
+    wait: Duration = Field(default=30.0, description="How long before each.", json_schema_extra={"default": "30s"})
+
+
+Priority = Annotated[int, Field(ge=-1000, le=1000), TEMPLATED]
+RetrySetting = Annotated[
+    RetrySettings, BeforeValidator(as_retry, json_schema_input_type=Annotated[int, Field(ge=0, le=10)] | RetrySettings)
+]
 FileBehavior = Annotated[Literal["DISALLOW", "OVERWRITE", "RETAIN"], TEMPLATED]
 WaitFor = Annotated[Literal["succeeded", "ready", "traffic_shifted"], TEMPLATED]
 OnReady = Annotated[Literal["wait", "continue"], TEMPLATED]
@@ -319,6 +334,12 @@ class Settings(StoredObject):
     on_ready: OnReady | None = Field(
         default=None,
         description="Blue/green that is ready to shift its traffic: wait (default) for somebody, or go on.",
+    )
+    priority: Priority | None = Field(
+        default=None, description="Who gets a free place first; higher goes first. 0 when left out."
+    )
+    retry: RetrySetting | None = Field(
+        default=None, description="Further attempts when a deployment fails for a reason that another one may mend."
     )
     skip_if_current: Boolean | None = Field(
         default=None, description="false: deploy even when the group runs the same revision already."

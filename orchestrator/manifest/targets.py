@@ -16,13 +16,14 @@ from orchestrator.core.model import (
     GitHubRevision,
     Location,
     ObjectSettings,
+    Retry,
     RevisionSource,
     S3Revision,
 )
 from orchestrator.manifest.levels import Level
 from orchestrator.manifest.models import Application
 from orchestrator.manifest.nodes import Node, Scalar, child, descend
-from orchestrator.manifest.target_models import Alarms, Revision, TargetInstances
+from orchestrator.manifest.target_models import Alarms, RetrySettings, Revision, TargetInstances
 from orchestrator.manifest.templates import Context
 
 T = TypeVar("T")
@@ -94,6 +95,11 @@ def object_settings(levels: Sequence[Level]) -> ObjectSettings:
         storage_class=setting(levels, "storage_class", str),
         tagging=tuple(sorted((tags or {}).items())),
     )
+
+
+def retry(levels: Sequence[Level]) -> Retry:
+    given = setting(levels, "retry", RetrySettings)
+    return Retry() if given is None else Retry(times=given.times, wait=given.wait)
 
 
 # --- revisions -------------------------------------------------------------------------------------------------------

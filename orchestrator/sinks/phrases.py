@@ -137,6 +137,9 @@ def _of_target(event: ev.TargetEvent, target: TargetRun, now: float) -> Phrase |
         case ev.DeploymentDiagnosed():
             text = f"{plural(event.failed, 'instance')} failed"
             below = tuple(failure_lines(event.instances, event.failed, "  "))
+        case ev.TargetRetried():
+            when = f"attempt {event.retry + 1} in {duration(event.wait)}"
+            text = f"{event.deployment_id} failed; {when}: {one_line(event.reason)}"
         case ev.TargetFinished():
             text = _finished(event, target, now)
         case _:

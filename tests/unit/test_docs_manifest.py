@@ -31,6 +31,7 @@ SECTIONS: Mapping[str, str] = {
     "HttpGate": "Type `http`",
     "PolicySettings": "Policy",
     "PrometheusGate": "Type `prometheus`",
+    "RetrySettings": "Retry",
     "Revision": "Revision",
     "S3Object": "S3",
     "Settings": SETTINGS,
