@@ -149,3 +149,19 @@ def test_an_environment_that_names_the_right_account(make_rig: MakeRig) -> None:
     run = rig.command
     run.write(github(["web"]) + 'environments: {prod: {account: "000000000000"}}\n')
     assert run("apply", "release.yaml").code == 0
+
+
+def test_a_thousand_targets_are_planned_with_eleven_reads(make_rig: MakeRig) -> None:
+    """Groups go 100 a call, by application, since BatchGetDeploymentGroups takes one; applications 100 a call."""
+    groups = [f"app-{a}/g-{number:02}" for a in range(10) for number in range(100)]
+    rig = make_rig(groups)
+    run = rig.command
+    lines = ["version: 1", "applications:"]
+    for a in range(10):
+        lines += [f"  app-{a}:", f"    revision: {{github: {{repository: acme/x, commit: {'a' * 40}}}}}"]
+        lines += [f"    deployment_groups: [{', '.join(f'g-{number:02}' for number in range(100))}]"]
+    run.write("\n".join(lines) + "\n")
+    ended = run("plan", "release.yaml", "-o", "plan.json")
+    assert ended.code == 0, ended.err
+    assert "1000 of 1000 targets to deploy" in ended.out
+    assert (rig.calls("BatchGetApplications"), rig.calls("BatchGetDeploymentGroups"), rig.calls()) == (1, 10, 11)
