@@ -171,6 +171,16 @@ asyncio.run(main())
     assert not in_prod(rig)
 
 
+def test_where_s3_does_not_copy_the_bundle_comes_by_here(make_rig: MakeRig) -> None:
+    rig = staged(make_rig)
+    run = rig.command
+    rig.set_faults(Faults(services=frozenset({"s3"}), operations=("CopyObject",), error_rate=1.0))
+    ended = run(*PROMOTE, "--result", "result.json")
+    assert ended.code == 0, ended.out + ended.err
+    assert "can't be copied to releases-prod within S3, so it comes by here" in ended.err
+    assert run.states() == {"api/fleet": "succeeded", "web/fleet": "succeeded"}
+
+
 def test_a_promotion_that_was_left_is_resumed(make_rig: MakeRig) -> None:
     rig = staged(make_rig)
     run = rig.command
