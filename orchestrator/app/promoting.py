@@ -16,7 +16,7 @@ from orchestrator.app.planning import build_plan
 from orchestrator.app.preflight import Preflight
 from orchestrator.app.proving import is_given, not_verified, read_proofs, verified_by
 from orchestrator.app.regions import default_region
-from orchestrator.app.releases import ReleaseOptions
+from orchestrator.app.releases import ReleaseOptions, selected
 from orchestrator.app.services import is_near, open_services
 from orchestrator.app.stores import State
 from orchestrator.app.undertakings import Planned
@@ -35,7 +35,6 @@ from orchestrator.core.model import (
 from orchestrator.core.plan import Plan
 from orchestrator.core.ports import CallObserver
 from orchestrator.core.promotion import Proof, Proofs, proof_for
-from orchestrator.core.selection import select
 from orchestrator.manifest import Release, load
 
 
@@ -59,14 +58,7 @@ def prepare_promotion(options: ReleaseOptions, source: str, env: Mapping[str, st
     wanted = release.environment.promote_from
     if wanted is not None and wanted != source:
         raise UsageError(f"{name} is promoted from {wanted}, not from {source}", hint=f"--from {wanted}")
-    targets = select(
-        release.targets,
-        select=options.select,
-        exclude=options.exclude,
-        include_needs=options.include_needs,
-        include_dependents=options.include_dependents,
-    )
-    return Promotion(release=release, chosen_targets=targets, source=source, force=options.force)
+    return Promotion(release=release, chosen_targets=selected(release, options), source=source, force=options.force)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -68,6 +68,17 @@ class Prepared:
     warnings: Sequence[Finding]
 
 
+def selected(release: Release, options: ReleaseOptions) -> tuple[Target, ...]:
+    """Raises `UsageError` when that is none."""
+    return select(
+        release.targets,
+        select=options.select,
+        exclude=options.exclude,
+        include_needs=options.include_needs,
+        include_dependents=options.include_dependents,
+    )
+
+
 def prepare(options: ReleaseOptions, env: Mapping[str, str]) -> Prepared:
     """Manifest, selection, bundles: everything that can be wrong without a call. Raises with all that is."""
     if not options.sandbox and (options.hooks != "none" or options.instances_dir or options.instance_image):
@@ -82,13 +93,7 @@ def prepare(options: ReleaseOptions, env: Mapping[str, str]) -> Prepared:
         env=env,
         default_region=default_region(env) or ("us-east-1" if options.sandbox else None),
     )
-    targets = select(
-        release.targets,
-        select=options.select,
-        exclude=options.exclude,
-        include_needs=options.include_needs,
-        include_dependents=options.include_dependents,
-    )
+    targets = selected(release, options)
     unsupported = release.unsupported(targets)
     if unsupported:
         raise InvalidInputError(unsupported)
