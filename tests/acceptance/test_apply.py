@@ -293,7 +293,7 @@ def test_wrong_options(make_rig: MakeRig) -> None:
         ["apply", "release.yaml", "--select", "wob"],
         ["apply", "release.yaml", "--exclude", "web"],
         ["apply", "release.yaml", "--poll-interval", "soon"],
-        ["apply", "release.yaml", "--on-cancel", "rollback"],
+        ["apply", "release.yaml", "--on-cancel", "perhaps"],
         ["apply", "release.yaml", "-e", "prod"],
         ["apply", "release.yaml", "--result", "no/such/folder/r.json"],
         ["apply", "release.yaml", "--state", "s3://nowhere/state"],
