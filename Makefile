@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 AWSCLI := .venv-awscli
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bubblewrap lint format unit simulate mutants large bench constraints clean
+.PHONY: help demo test bubblewrap prometheus lint format unit simulate mutants large bench constraints clean
 
 help: ## What there is to make
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -14,7 +14,7 @@ help: ## What there is to make
 demo: $(VENV)/.runtime ## Release configs/shop to the embedded sandbox
 	$(BIN)/orchestrator apply configs/shop/release.yaml --environment staging --sandbox
 
-test: bubblewrap lint $(AWSCLI)/.installed ## Everything that must hold: lint, types, imports, tests
+test: bubblewrap prometheus lint $(AWSCLI)/.installed ## Everything that must hold: lint, types, imports, tests
 	$(BIN)/coverage run -m pytest tests/unit tests/contract
 	$(BIN)/coverage report --skip-covered --skip-empty --fail-under=80
 	$(BIN)/pytest --numprocesses 2 tests/simulation
@@ -25,6 +25,13 @@ bubblewrap: ## Installs what runs hooks, where it is missing and apt-get may
 	@command -v bwrap >/dev/null || { apt-get update && apt-get install --yes bubblewrap; } || \
 		{ sudo -n apt-get update && sudo -n apt-get install --yes bubblewrap; } || \
 		echo "bubblewrap isn't installed, and can't be here: hooks won't be run" >&2
+
+# The gates' own test asks a real one. Debian's package would also start a server of its own: it isn't wanted.
+prometheus: ## Installs the Prometheus that gates are tested with, where it is missing and apt-get may
+	@command -v prometheus >/dev/null || { apt-get update && $(NO_SERVER) apt-get install --yes --no-install-recommends prometheus; } || \
+		{ sudo -n apt-get update && sudo -n $(NO_SERVER) apt-get install --yes --no-install-recommends prometheus; } || \
+		echo "prometheus isn't installed, and can't be here: the test that needs it fails" >&2
+NO_SERVER := env RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive
 
 unit: $(VENV)/.installed ## The quick tests only
 	$(BIN)/pytest tests/unit

@@ -43,6 +43,10 @@ class Script:
     """What the deployment ends as by which CodeDeploy rolls a failed one back; None: it doesn't."""
     rollback_delay: float = 0.0
     """Seconds after the failure until it's named."""
+    ready: float | None = None
+    """Seconds until it is Ready (blue/green); `seconds` count from ContinueDeployment then. None: it never is."""
+    termination: float = 0.0
+    """The last of these seconds, in which the traffic has shifted and the old instances wait for their end."""
 
 
 @dataclass(kw_only=True)
@@ -57,6 +61,8 @@ class Made:
     creator: str = "user"
     script: Script = field(default_factory=Script)
     stopped: bool = False
+    continued: float | None = None
+    """When its traffic was let go on."""
     rollback: Made | None = None
 
     @property
@@ -176,6 +182,7 @@ class ScriptedCodeDeploy:
             "GetDeployment": lambda asked: {"deploymentInfo": self._info(self._get(asked["deploymentId"]))},
             "BatchGetDeploymentGroups": self._groups,
             "ListDeployments": lambda asked: {"deployments": [made.id for made in self._list(asked)]},
+            "ContinueDeployment": lambda asked: self._continue(self._get(asked["deploymentId"])),
             "StopDeployment": lambda asked: self._stop(self._get(asked["deploymentId"])),
             "ListDeploymentTargets": self._list_instances,
             "BatchGetDeploymentTargets": self._instances,
@@ -225,7 +232,8 @@ class ScriptedCodeDeploy:
         key = (parameters["applicationName"], parameters["deploymentGroupName"])
         script = script or self.choose(parameters) or self.scripts[key]
         now = anyio.current_time() if moment is None else moment
-        ends = now + script.seconds if script.status in {"Succeeded", "Failed", "Stopped"} else float("inf")
+        comes_to_an_end = script.ready is None and script.status in {"Succeeded", "Failed", "Stopped"}
+        ends = now + script.seconds if comes_to_an_end else float("inf")
         deployment_id = f"d-{next(self._ids):09d}"
         made = Made(
             id=deployment_id,
@@ -247,6 +255,18 @@ class ScriptedCodeDeploy:
     def _is_active(self, made: Made, moment: float | None = None) -> bool:
         return (anyio.current_time() if moment is None else moment) < made.ends
 
+    def _is_ready(self, made: Made) -> bool:
+        ready = made.script.ready
+        waits = ready is not None and made.continued is None and self._is_active(made)
+        return waits and anyio.current_time() >= made.created + (ready or 0.0)
+
+    def _continue(self, made: Made) -> dict[str, Any]:
+        if not self._is_ready(made):
+            raise RefusedError(f"{made.id} isn't ready", code="DeploymentIsNotInReadyStateException")
+        made.continued = anyio.current_time()
+        made.ends = made.continued + made.script.seconds
+        return {}
+
     def _stop(self, made: Made) -> dict[str, Any]:
         if not self._is_active(made):
             raise RefusedError(f"{made.id} has ended", code="DeploymentAlreadyCompletedException")
@@ -267,10 +287,12 @@ class ScriptedCodeDeploy:
         info: dict[str, Any] = {
             **made.parameters,
             "deploymentId": made.id,
-            "status": "InProgress" if active else made.status,
+            "status": ("Ready" if self._is_ready(made) else "InProgress") if active else made.status,
             "creator": made.creator,
             "createTime": EPOCH + made.created,
         }
+        if made.continued is not None and now >= made.ends - made.script.termination:
+            info["instanceTerminationWaitTimeStarted"] = True
         if active:
             return info
         info["completeTime"] = EPOCH + made.ends

@@ -14,8 +14,9 @@ from invariants import journal_violations, ours
 from orchestrator.core import events as ev
 from orchestrator.core.errors import ExitCode
 from orchestrator.core.model import GitHubRevision, Outcome, Rollback, TargetState
+from orchestrator.core.outcome import FAILURES, goes_back, outcome_of
 from orchestrator.core.result import exit_code_of
-from orchestrator.core.state import FAILURES, fold, goes_back, outcome_of
+from orchestrator.core.state import fold
 from orchestrator.testing import Made, Script
 
 S = TargetState

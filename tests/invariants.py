@@ -11,8 +11,9 @@ from chaos import LONGEST_LATENCY, TIMING, Chaos
 from orchestrator.core import events as ev
 from orchestrator.core.errors import ExitCode
 from orchestrator.core.model import Outcome, Target, TargetState
+from orchestrator.core.outcome import outcome_of
 from orchestrator.core.result import exit_code_of, result_of
-from orchestrator.core.state import RunState, TargetRun, outcome_of
+from orchestrator.core.state import RunState, TargetRun
 from orchestrator.testing import Made
 
 S = TargetState

@@ -170,9 +170,57 @@ MUTANTS = (
     ),
     Mutant(
         "what can't go back is not counted",
-        "core/state.py",
+        "core/outcome.py",
         "    if any(target.state is not S.ROLLED_BACK for target in to_go_back):",
         '    if any(target.rollback_status == "Failed" for target in to_go_back):',
+    ),
+    Mutant(
+        "gates: a target starts without waiting for them",
+        "core/stages.py",
+        "step.target.controls.gates_before, over=self._control.closing)",
+        "(), over=self._control.closing)",
+    ),
+    Mutant(
+        "gates: one measurement is enough, whatever it says",
+        "core/measuring.py",
+        "(self.good >= spec.successes or spec.is_lenient)",
+        "(self.good >= spec.successes or self.last is not None)",
+    ),
+    Mutant(
+        "gates: what can't be asked is bad",
+        "core/measuring.py",
+        "                return replace(self, last=measurement)",
+        "                return Row(0, self.bad + 1, measurement)",
+    ),
+    Mutant(
+        "gates: a bake ends when its gates have passed",
+        "core/gating.py",
+        "held=now < place.hold_until, is_late",
+        "held=False, is_late",
+    ),
+    Mutant(
+        "gates: a bake begins anew in each process",
+        "core/stages.py",
+        "        if known.bake_until is None:",
+        "        if known.bake_until is not self:",
+    ),
+    Mutant(
+        "gates: a no is as good as a yes",
+        "core/approvals.py",
+        "return made.approved, describe(made)",
+        "return True, describe(made)",
+    ),
+    Mutant(
+        "gates: a run leaves for people while something still goes on",
+        "core/standstill.py",
+        "self._schedule.may_go(step) and None not in waiting",
+        "step.target.id == ''",
+    ),
+    Mutant(
+        "hooks: what has run is run again by the next process",
+        "core/hooks.py",
+        "finished = known.finished or await",
+        "finished = await",
     ),
     Mutant(
         "adopt what is not ours",

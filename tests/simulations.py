@@ -13,6 +13,7 @@ import looptime
 from backwards import back_violations, backwards
 from chaos import Chaos, MortalJournal, chaos
 from cluster import Cluster, play_cluster
+from gated import gate_violations, gated
 from invariants import ours, violations
 
 from orchestrator.core.events import Record, record_from_dict
@@ -21,6 +22,8 @@ from orchestrator.core.state import RunState
 LONGEST = 6000.0
 """Seconds of virtual time in which any of these worlds must come to its end."""
 DEATHS = 3
+LIVES = 3
+"""Processes that go on one after the other with a run that waits for people."""
 
 
 async def play_faults(seed: int) -> str:
@@ -64,6 +67,25 @@ async def play_rollbacks(seed: int) -> str:
     return "\n".join([*found, "", *_story(scenario), *children]) if found else ""
 
 
+async def play_gates(seed: int) -> str:
+    """Gates, bakes, hooks and approvals, over deaths of the process and people who take their time."""
+    scenario = gated(seed)
+    chaos = scenario.chaos
+    random = Random(seed)  # noqa: S311 - a scenario, not a secret
+    with anyio.fail_after(LONGEST * (DEATHS + LIVES)):
+        scenario.deaths = random.randint(0, DEATHS)
+        for _ in range(scenario.deaths):
+            await _live(chaos, dies_at=len(chaos.world.journal.records) + random.randint(2, 60))
+        for _ in range(LIVES):
+            await _live(chaos)
+            chaos.orders = ()
+    found = gate_violations(scenario)
+    said = [f"  {moment % 100_000:.1f} {who} {gate} {answer}" for who, gate, moment, answer in scenario.witness.said]
+    ran = [f"  {moment % 100_000:.1f} {command}" for _, command, moment in scenario.witness.begun]
+    story = [*_story(chaos), "answers:", *said, "commands:", *ran, f"decisions {scenario.decisions}"]
+    return "\n".join([*found, "", *story]) if found else ""
+
+
 async def play_leases(seed: int) -> str:
     """State in a bucket, leases, rivals, processes that die at any await or freeze and wake up again."""
     with anyio.fail_after(LONGEST * 5):
@@ -75,6 +97,7 @@ SIMULATIONS: Mapping[str, Callable[[int], Awaitable[str]]] = {
     "faults": play_faults,
     "crashes": play_crashes,
     "rollbacks": play_rollbacks,
+    "gates": play_gates,
     "leases": play_leases,
 }
 

@@ -13,6 +13,7 @@ from typing import Any
 import anyio
 
 from orchestrator.core.codedeploy import CodeDeploy, Patience
+from orchestrator.core.controls import NO_CONTROLS, Controls, controls_to_dict
 from orchestrator.core.engine import Engine
 from orchestrator.core.events import (
     ApiThrottled,
@@ -43,9 +44,11 @@ from orchestrator.core.recorder import Recorder
 from orchestrator.core.region import Region
 from orchestrator.core.rollback import ReleaseRollback
 from orchestrator.core.runs import JournalContents
+from orchestrator.core.stages import Outside
 from orchestrator.core.state import RunState
 from orchestrator.core.timing import Timing
 from orchestrator.testing import EventLog, InstantArtifacts, MemoryJournal, ScriptedCodeDeploy, wall_clock
+from orchestrator.testing_gates import nothing_outside
 
 HERE = Location(region="eu-west-1")
 
@@ -83,6 +86,9 @@ class World:
     """What stood in each group; None: nothing is to go back."""
     children: dict[str, FoundJournal] = field(default_factory=dict)
     """The journals of the rollbacks, by their runs."""
+    controls: Controls = NO_CONTROLS
+    """The run's own gates and hooks."""
+    outside: Outside = field(default_factory=nothing_outside)
     detach: bool = False
     durations: Mapping[str, float] = field(default_factory=dict)
     """Of earlier runs."""
@@ -134,6 +140,7 @@ class World:
             policy=policy,
             concurrency=self.concurrency,
             timing=self.timing,
+            outside=self.outside,
             detach=self.detach,
             calendar=calendar,
             durations=self.durations,
@@ -184,7 +191,14 @@ class World:
             )
             for each in order(self.targets)
         )
-        return Plan(release="shop-1", environment="staging", manifest="r.yaml", manifest_digest="", steps=steps)
+        return Plan(
+            release="shop-1",
+            environment="staging",
+            manifest="r.yaml",
+            manifest_digest="",
+            steps=steps,
+            controls=self.controls,
+        )
 
     # --- looking -----------------------------------------------------------------------------------------------------
 
@@ -242,6 +256,7 @@ def _run_started(plan: Plan, rollback_of: str | None = None) -> RunStarted:
         manifest=plan.manifest,
         manifest_digest="",
         targets=tuple(step_to_dict(step) for step in plan.steps),
+        controls=controls_to_dict(plan.controls),
         policy={},
         concurrency={},
         version="0",

@@ -87,6 +87,7 @@ async def apply(
             on_cancel=options.on_cancel,
             leave_after=options.leave_after,
             detach=options.detach,
+            env=env,
             keeps_freezes=not undertaking.is_rehearsal and options.override_freeze is None,
         )
         recorder.record(start_event(plan, settings, undertaking.chosen))

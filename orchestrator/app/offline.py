@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 class Checked:
     releases: Sequence[Release]
     warnings: Sequence[Finding]
-    unsupported: Sequence[Finding]
     """What this version reads and can't do yet."""
     bundles: Sequence[Bundle]
     """Each once, whatever environments and buckets it is for."""
@@ -54,11 +53,9 @@ def validate_releases(
         errors += warnings
     if errors:
         raise InvalidInputError(list(dict.fromkeys(errors)))
-    unsupported = [finding for release in releases for finding in release.unsupported(release.targets)]
     return Checked(
         releases=releases,
         warnings=list(dict.fromkeys(warnings)),
-        unsupported=list(dict.fromkeys(unsupported)),
         bundles=sources.opened(),
     )
 

@@ -97,6 +97,7 @@ async def build_plan(
         manifest_digest="sha256:" + hashlib.sha256(release.manifest.read_bytes()).hexdigest(),
         steps=tuple(steps),
         freeze=release.environment.freeze,
+        controls=release.controls,
     )
 
 

@@ -25,7 +25,7 @@ from orchestrator.app.stores import State
 from orchestrator.app.undertakings import Planned
 from orchestrator.bundle.source import Bundle
 from orchestrator.core.concurrent import both
-from orchestrator.core.errors import Finding, InvalidInputError, UsageError
+from orchestrator.core.errors import Finding, UsageError
 from orchestrator.core.model import BundleSource, Concurrency, Policy, Target
 from orchestrator.core.plan import Plan
 from orchestrator.core.ports import CallObserver
@@ -94,9 +94,6 @@ def prepare(options: ReleaseOptions, env: Mapping[str, str]) -> Prepared:
         default_region=default_region(env) or ("us-east-1" if options.sandbox else None),
     )
     targets = selected(release, options)
-    unsupported = release.unsupported(targets)
-    if unsupported:
-        raise InvalidInputError(unsupported)
     bundles, warnings = check_sources(release, targets)
     if options.sandbox:
         deploys = options.hooks != "none" or options.instances_dir is not None

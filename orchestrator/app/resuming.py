@@ -28,6 +28,7 @@ from orchestrator.app.uploads import Opened
 from orchestrator.app.views import ViewOptions, open_views
 from orchestrator.bundle.source import Bundle
 from orchestrator.core.control import OnCancel
+from orchestrator.core.controls import controls_from_dict
 from orchestrator.core.errors import StateError, UsageError
 from orchestrator.core.events import Record, RunResumed, RunStarted
 from orchestrator.core.freezing import FreezeWindow
@@ -118,6 +119,7 @@ async def resume(options: ResumeOptions, env: Mapping[str, str], *, stdout: Text
                 leave_after=options.leave_after,
                 detach=options.detach,
                 keeps_freezes=options.override_freeze is None,
+                env=env,
             ),
             hold=hold,
             runs=kept.runs,
@@ -197,6 +199,7 @@ def recorded_plan(started: RunStarted) -> Plan:
         manifest_digest=started.manifest_digest,
         steps=tuple(step_from_dict(data) for data in started.targets),
         freeze=tuple(FreezeWindow(**window) for window in started.freeze),
+        controls=controls_from_dict(started.controls),
     )
 
 

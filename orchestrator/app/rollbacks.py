@@ -127,6 +127,7 @@ async def roll_back(
                 on_cancel=options.on_cancel,
                 leave_after=options.leave_after,
                 detach=options.detach,
+                env=env,
             ),
             hold=hold,
             runs=kept.runs,

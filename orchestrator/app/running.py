@@ -14,14 +14,17 @@ from typing import Any
 import anyio
 
 from orchestrator import __version__
+from orchestrator.app.approval_requests import DecisionTaker
 from orchestrator.app.bundles import ReleaseArtifacts
 from orchestrator.app.durations import earlier_durations, matters
+from orchestrator.app.outside import outside_of
 from orchestrator.app.requests import obey_requests
 from orchestrator.app.services import Services
 from orchestrator.app.signals import obey_signals
 from orchestrator.app.stores import Hold
 from orchestrator.app.views import Views
 from orchestrator.core.control import OnCancel
+from orchestrator.core.controls import controls_to_dict
 from orchestrator.core.engine import Engine
 from orchestrator.core.errors import StateError, UsageError
 from orchestrator.core.events import ApiThrottled, RunStarted, WarningRaised
@@ -56,6 +59,8 @@ class RunOptions:
     """Leave once all that can start has started."""
     keeps_freezes: bool = True
     """False: somebody has said that freezes don't count, or it's a rehearsal."""
+    env: Mapping[str, str] = field(default_factory=dict)
+    """What this process was given: gates look there for a token, and commands get it."""
 
 
 class CutOffError(StateError):
@@ -95,6 +100,7 @@ def start_event(
         targets=tuple(step_to_dict(step) for step in plan.steps),
         policy=asdict(options.policy),
         concurrency=asdict(options.concurrency),
+        controls=controls_to_dict(plan.controls),
         version=__version__,
         host=socket.gethostname(),
         pid=os.getpid(),
@@ -148,6 +154,7 @@ async def carry_out(
             policy=options.policy,
             concurrency=options.concurrency,
             timing=Timing.for_interval(options.poll_interval),
+            outside=outside_of(plan, services.session, options.env, rehearsal=recorder.state.rehearsal),
             detach=options.detach,
             calendar=calendar,
             durations=known,
@@ -170,6 +177,9 @@ async def carry_out(
                     beside.start_soon(hold.keeper.keep)
                     beside.start_soon(_leave_when_lost, engine, hold.keeper)
                     beside.start_soon(obey_requests, hold.blobs, recorder.run, partial(_cancel, engine))
+                    decisions = DecisionTaker(hold.blobs, engine.approvals, recorder)
+                    await decisions.look()  # before any time-out: what was decided in time counts
+                    beside.start_soon(decisions.run)
                 if options.leave_after is not None:
                     beside.start_soon(_leave_after, engine, options.leave_after)
                 await engine.run()

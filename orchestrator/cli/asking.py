@@ -21,6 +21,12 @@ def ask(text: str, question: str, terminal: TextIO) -> bool:
         raise
 
 
+def ask_for_text(question: str) -> str:
+    """May be empty. Raises as `ask`."""
+    with _ctrl_c_interrupts():
+        return str(click.prompt(question, default="", show_default=False, err=True)).strip()
+
+
 @contextmanager
 def _ctrl_c_interrupts() -> Iterator[None]:
     """The event loop's own handler only takes note of a Ctrl-C, and a prompt would never hear of it."""

@@ -24,6 +24,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "status": ("status", "Show a run, live or ended, from its journal."),
     "runs": ("status", "List the runs, newest first."),
     "cancel": ("cancel", "Ask the process that carries a run on to end it."),
+    "approve": ("approve", "Approve or reject a gate that a run waits at."),
     "unlock": ("unlock", "Take away the locks of a run that nobody carries on any more."),
     "graph": ("graph", "Draw what depends on what, as mermaid or dot."),
     "push": ("push", "Bundle a directory, upload and register it, as `aws deploy push` does."),

@@ -12,9 +12,11 @@ import anyio
 import click
 
 from orchestrator.app.applying import ApplyOptions, apply
+from orchestrator.app.resuming import ResumeOptions, resume
 from orchestrator.app.running import CutOffError
 from orchestrator.app.undertakings import Planned, Undertaking
 from orchestrator.app.views import ViewOptions
+from orchestrator.cli.ask_people import until_not_asked
 from orchestrator.cli.asking import ask
 from orchestrator.cli.files import check_writable, write_whole
 from orchestrator.cli.run_plan import undertaking_of
@@ -74,8 +76,25 @@ def run_undertaking(
     if state is None:
         click.echo("nothing was started", file=stderr)
         return ExitCode.BLOCKED
+    if asks:
+        again = ResumeOptions(
+            run=state.run,
+            views=views,
+            state=options.state or undertaking.state,
+            poll_interval=options.poll_interval,
+            on_cancel=options.on_cancel,
+            lock_wait=options.lock_wait,
+            override_freeze=options.override_freeze,
+        )
+        state = until_not_asked(state, again, env, stderr, partial(_go_on, env, given["result"], stdout, stderr))
     follow = None if rehearses else FOLLOW
     return finish(state, views.output, given["result"], stdout=stdout, stderr=stderr, follow=follow)
+
+
+def _go_on(
+    env: Mapping[str, str], result: Path | None, stdout: TextIO, stderr: TextIO, options: ResumeOptions
+) -> RunState:
+    return to_the_end(partial(resume, options, env, stdout=stdout, stderr=stderr), result, stderr).state
 
 
 def to_the_end(run: Callable[[], Coroutine[Any, Any, T]], result: Path | None, stderr: TextIO) -> T:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from orchestrator.core.events import format_time
+from orchestrator.core.times import format_time
 from orchestrator.sinks.text import one_line
 from orchestrator.store.runs import RunSummary
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from orchestrator.core.events import format_time
+from orchestrator.core.times import format_time
 
 _MOST = 50
 """Groups and instances that are listed; programs get all."""

@@ -58,8 +58,6 @@ def validate(
     )
     for warning in checked.warnings:
         click.echo(f"{warning}", err=True)
-    for later in checked.unsupported:
-        click.echo(f"{later}", err=True)
     if verbose:
         _show(checked.bundles)
     for release in checked.releases:

@@ -178,6 +178,14 @@ class CodeDeploy:
         answer = await self._read("StopDeployment", parameters, Priority.STOP)
         return str(answer.get("statusMessage") or answer.get("status") or "")
 
+    async def shift_traffic(self, deployment_id: str) -> None:
+        """Lets a blue/green deployment that is ready reroute its traffic: one attempt.
+
+        `AnswerLostError` when it may have been carried out. To ask again is safe: what isn't ready any more is refused.
+        """
+        parameters = {"deploymentId": deployment_id, "deploymentWaitType": "READY_WAIT"}
+        await self._send("ContinueDeployment", parameters, Priority.CREATE)
+
     async def active(self, target: Target) -> list[Deployment]:
         """The deployments that keep the target's group busy."""
         ids = await self._list(target, {"includeOnlyStatuses": list(ACTIVE_STATUSES)})

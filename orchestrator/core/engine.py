@@ -7,6 +7,8 @@ from collections.abc import Mapping
 import anyio
 
 from orchestrator.core import events as ev
+from orchestrator.core import gate_events as gev
+from orchestrator.core.approvals import Approvals
 from orchestrator.core.bundles import Bundles, BundlesClosedError
 from orchestrator.core.control import Control, OnCancel
 from orchestrator.core.errors import OrchestratorError, StateError
@@ -14,6 +16,7 @@ from orchestrator.core.freezewatch import FreezeWatch
 from orchestrator.core.freezing import Calendar, Frozen, NoFreezes
 from orchestrator.core.model import (
     Concurrency,
+    DeploymentStatus,
     Location,
     Outcome,
     Policy,
@@ -21,6 +24,7 @@ from orchestrator.core.model import (
     TargetState,
     revision_from_api,
 )
+from orchestrator.core.outcome import FAILURES, outcome_of
 from orchestrator.core.plan import Plan, Step
 from orchestrator.core.ports import Artifact, Artifacts
 from orchestrator.core.ranking import ranks
@@ -30,10 +34,13 @@ from orchestrator.core.result import exit_code_of
 from orchestrator.core.retries import made_before, wants_another
 from orchestrator.core.schedule import Schedule, Verdict
 from orchestrator.core.slots import Slots
+from orchestrator.core.stages import Outside, Stages
+from orchestrator.core.standstill import Standstill
 from orchestrator.core.starter import Start, Starter
-from orchestrator.core.state import FAILURES, TargetRun, outcome_of
+from orchestrator.core.state import TargetRun
 from orchestrator.core.timing import Timing
 from orchestrator.core.token import run_token
+from orchestrator.core.traffic import Traffic
 from orchestrator.core.watcher import Watcher
 
 FLUSH_EVERY = 1.0
@@ -47,6 +54,9 @@ DETACH_LOOK = 0.2
 
 UNDER_WAY = frozenset({TargetState.STARTING, TargetState.RUNNING, TargetState.BAKING, TargetState.ROLLING_BACK})
 
+LOOK_FOR_PEOPLE = 1.0
+"""The same, for whether all that is left waits for people."""
+
 MAYBE_STARTED = "a deployment may have been started"
 
 CREATE_GRACE = 5.0
@@ -56,7 +66,7 @@ CREATE_GRACE = 5.0
 class Engine:
     """One run of one plan; the state that the recorder holds says how far it has come already."""
 
-    def __init__(  # noqa: PLR0913 - each is one thing, given by its name
+    def __init__(  # noqa: PLR0913 - the composition root hands in all that a run needs of the world, by name
         self,
         plan: Plan,
         *,
@@ -66,13 +76,16 @@ class Engine:
         policy: Policy,
         concurrency: Concurrency,
         timing: Timing,
+        outside: Outside,
         detach: bool = False,
         calendar: Calendar | None = None,
         durations: Mapping[str, float] | None = None,
     ) -> None:
-        """`detach`: leave once all that can start has started. `calendar`: the freezes that the run keeps to.
+        """`outside`: where gates and hooks look; `detach`: leave once all that can start has started.
 
-        `durations`: seconds that targets took in earlier runs, for who gets a free place first."""
+        `calendar`: the freezes that the run keeps to. `durations`: seconds that targets took in earlier runs, for who
+        gets a free place first.
+        """
         self._recorder = recorder
         self._state = recorder.state
         self._regions = regions
@@ -80,6 +93,8 @@ class Engine:
         self._control = Control()
         self._detach = detach
         self._freezes = FreezeWatch(calendar or NoFreezes(), recorder.clock)
+        self._people: tuple[str, ...] = ()
+        """The approvals that nothing can go on without."""
         self._numbers = {step.target.id: number for number, step in enumerate(plan.steps, start=1)}
         self._schedule = Schedule(plan.steps, recorder.state)
         placed = ranks([step.target for step in plan.steps], durations or {})
@@ -95,6 +110,12 @@ class Engine:
         )
         self._starter = Starter(recorder, self._control, policy=policy, timing=timing)
         self._watcher = Watcher(recorder, self._control, timing=timing)
+        self._stages = Stages(plan, recorder, self._control, outside)
+        self._plan = plan
+        self._timing = timing
+        self._standstill = Standstill(
+            recorder.state, self._schedule, self._slots, self._bundles, self._stages, seen=self._watcher.seen
+        )
 
     async def run(self) -> None:
         """Runs the plan to its end, or until told to leave; how it went is in the recorder's state.
@@ -130,6 +151,11 @@ class Engine:
         """Goes, and leaves running what runs."""
         self._control.leave(reason)
 
+    @property
+    def approvals(self) -> Approvals:
+        """Where decisions of people come in."""
+        return self._stages.approvals
+
     # --- all targets -------------------------------------------------------------------------------------------------
 
     async def _deploy_all(self) -> None:
@@ -139,10 +165,18 @@ class Engine:
             helpers.start_soon(self._hold_when_frozen)
             if self._detach:
                 helpers.start_soon(self._leave_when_all_has_started)
+            if self._stages.approvals.names:
+                helpers.start_soon(self._leave_when_only_people_can_go_on)
             async with anyio.create_task_group() as targets:
                 helpers.start_soon(self._leave_when_told, targets.cancel_scope)
+                helpers.start_soon(self._stages.before_run, self._control.close)
                 for step in self._in_turn:
                     targets.start_soon(self._run_target, step)
+                for step in self._stages.owe_hooks(self._plan.changes):
+                    targets.start_soon(self._stages.on_failure, step)
+            async with anyio.create_task_group() as after:
+                helpers.start_soon(self._leave_when_told, after.cancel_scope)
+                await self._stages.after_run()
             helpers.cancel_scope.cancel()
 
     async def _close_when_told(self) -> None:
@@ -157,8 +191,15 @@ class Engine:
             await self._starter.settled()
         targets.cancel()
 
+    async def _leave_when_only_people_can_go_on(self) -> None:
+        """Nobody has to keep a process alive for an approval: a resume goes on."""
+        while not (gates := self._standstill.only_people()):  # noqa: ASYNC110 - as for --detach
+            await anyio.sleep(LOOK_FOR_PEOPLE)
+        self._people = gates
+        self.leave("all that is left waits for an approval")
+
     async def _leave_when_all_has_started(self) -> None:
-        while not self._stands_still():  # noqa: ASYNC110 - many small things end it, and none of them is in a hurry
+        while not self._standstill.waits_for_ends():  # noqa: ASYNC110 - many small things end it, and none of them is in a hurry
             await anyio.sleep(DETACH_LOOK)
         self.leave("all that can start has started (--detach)")
 
@@ -191,21 +232,6 @@ class Engine:
         known = self._state.targets[step.target.id]
         return known.is_live or known.state in UNDER_WAY
 
-    def _stands_still(self) -> bool:
-        """Whether nothing but the end of a deployment lets another one start."""
-        return self._bundles.are_done and not any(self._can_start(step) for step in self._schedule.unfinished())
-
-    def _can_start(self, step: Step) -> bool:
-        """Whether the target, or one that waits for it, may start without the end of a deployment that runs."""
-        known = self._state.targets[step.target.id]
-        if known.rollback_deployment_id is not None or known.state is TargetState.BLOCKED:
-            return False
-        if known.deployment_id is not None:  # what wasn't looked at yet may have ended, and others waited for it
-            return known.deployment_id not in self._watcher.seen
-        if known.intent is not None:
-            return True
-        return self._schedule.may_go(step) and self._slots.has_room(step.target)
-
     async def _flush_regularly(self) -> None:
         while True:
             await anyio.sleep(FLUSH_EVERY)
@@ -218,17 +244,28 @@ class Engine:
             await self._recorder.commit()
 
     def _record_end(self) -> None:
-        if self._control.leaving.is_set():
-            running = tuple(name for target in self._state.targets.values() for name in target.running_ids)
-            unfinished = any(not target.state.is_final for target in self._state.targets.values())
-            if unfinished:
-                blocked = self._control.is_blocked and not running
-                reason = self._control.leave_reason
-                self._recorder.record(ev.RunDetached(reason=reason, running=running, blocked=blocked))
+        if self._control.leaving.is_set() and self._is_open():
+            self._recorder.record(self._left())
         self._request_rollback()
         outcome = outcome_of(self._state)
         if outcome not in {Outcome.RUNNING, Outcome.BLOCKED}:  # a resume goes on with these
             self._recorder.record(ev.RunFinished(outcome=outcome, exit_code=int(exit_code_of(self._state))))
+
+    def _is_open(self) -> bool:
+        """Whether a resume has anything to do: for targets, for the run's own gates, for hooks."""
+        if any(not target.state.is_final for target in self._state.targets.values()):
+            return True
+        gates = self._state.gates
+        waits = gates.failed_at(None) is None and not gates.is_through(self._state.after)
+        return waits or bool(self._stages.owe_hooks(self._plan.changes))
+
+    def _left(self) -> ev.Event:
+        running = tuple(name for target in self._state.targets.values() for name in target.running_ids)
+        if self._people:
+            reason = f"awaiting approval: {', '.join(self._people)}"
+            return gev.RunBlocked(reason=reason, gates=self._people, running=running)
+        blocked = self._control.is_blocked and not running
+        return ev.RunDetached(reason=self._control.leave_reason, running=running, blocked=blocked)
 
     def _request_rollback(self) -> None:
         """As the policy says, once it is known how the run has ended; not of what was cancelled: people decide that."""
@@ -264,6 +301,7 @@ class Engine:
         self._schedule.finished(step)
         if verdict.state in FAILURES:
             self._close_on_failures()
+        await self._stages.on_failure(step)
 
     async def _with_retries(self, step: Step) -> Verdict:
         """As often as the target says, where another attempt may mend it."""
@@ -288,6 +326,12 @@ class Engine:
         return verdict
 
     async def _deploy_target(self, step: Step) -> Verdict:
+        verdict = await self._until_deployed(step)
+        if verdict.state is not TargetState.SUCCEEDED:
+            return verdict
+        return await self._stages.after(step, self._regions[step.target.location])
+
+    async def _until_deployed(self, step: Step) -> Verdict:
         known = self._state.targets[step.target.id]
         region = self._regions[step.target.location]
         if known.deployment_id is not None or known.intent is not None:  # a resumed run
@@ -298,6 +342,9 @@ class Engine:
         if verdict is not None:
             return verdict
         artifact = made_before(known) or await self._bundles.get(step.target)
+        held = await self._stages.before(step)
+        if held.outcome == "failed":
+            return Verdict(TargetState.FAILED, held.reason)
         needs_met = anyio.current_time()
         async with self._slots.hold(step.target):
             began = await self._start(step, known, artifact, region, waited=anyio.current_time() - needs_met)
@@ -309,6 +356,8 @@ class Engine:
             before = Verdict(TargetState.FAILED, known.error_message)
             return await self._watcher.follow_rollback(step, known.rollback_deployment_id, region, before)
         deployment_id = known.deployment_id
+        if known.deployment_ended and known.status == DeploymentStatus.SUCCEEDED:
+            return Verdict(TargetState.SUCCEEDED)  # it was baking, say
         if known.intent is not None:
             revision = revision_from_api(known.intent.revision)
             if revision is None:
@@ -338,6 +387,9 @@ class Engine:
         if self._control.is_closed:
             return await self._closed(step)
         self._recorder.record(ev.TargetReady(target=step.target.id, waited=waited))
+        held = await self._stages.right_before(step)
+        if held.outcome == "failed":
+            return Verdict(TargetState.FAILED, held.reason)
         began = await self._starter.start(self._begin(step, known, artifact.revision, region))
         return await self._closed(step) if began is None else began
 
@@ -353,7 +405,19 @@ class Engine:
     async def _watch(self, step: Step, known: TargetRun, deployment_id: str, region: Region) -> Verdict:
         since = known.deployment_started_at
         spent = 0.0 if since is None else self._recorder.clock() - since
-        return await self._watcher.watch(step, deployment_id, region, remaining=max(0.0, step.timeout - spent))
+        remaining = max(0.0, step.timeout - spent)
+        return await self._watcher.watch(step, deployment_id, region, remaining=remaining, traffic=self._traffic(step))
+
+    def _traffic(self, step: Step) -> Traffic | None:
+        if not step.target.controls.follows_traffic:
+            return None
+        return Traffic(
+            self._recorder,
+            step,
+            pass_gates=self._stages.at_milestone,
+            let_go=self._schedule.finished,
+            timing=self._timing,
+        )
 
     # --- verdicts of our own -----------------------------------------------------------------------------------------
 

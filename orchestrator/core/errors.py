@@ -43,10 +43,6 @@ class UsageError(OrchestratorError):
     exit_code = ExitCode.USAGE
 
 
-class NotSupportedYetError(UsageError):
-    """Valid by the contract, but this version can't do it."""
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finding:
     """One mistake in an input file. Lines and columns count from 1."""

@@ -1,7 +1,7 @@
 """What happened, as frozen values; and how they stand in a journal.
 
-An event's `type` is its class name in snake case. A reader ignores fields and types that it doesn't know, so both may
-be added without a new format version; `FORMAT_VERSION` rises only when an old reader would be misled.
+Those of gates and hooks are in `core.gate_events`. A `type` is the class's name in snake case. A reader ignores what it
+doesn't know, so fields and types may be added; `FORMAT_VERSION` rises only when an old reader would be misled.
 Times inside events are epoch seconds (UTC); durations are seconds.
 """
 
@@ -12,11 +12,11 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
 from orchestrator.core.model import Outcome, TargetState
+from orchestrator.core.times import format_time, parse_time
 
 FORMAT_VERSION = 1
 
@@ -55,6 +55,8 @@ class RunStarted(Event):
     """The orchestrator's."""
     host: str
     pid: int
+    controls: Mapping[str, Any] | None = None
+    """The run's own gates and hooks, as `core.controls.controls_to_dict` writes them."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """What was selected of the manifest, and with which variables, so that a resume can read it again."""
     freeze: tuple[Mapping[str, Any], ...] = ()
@@ -417,7 +419,9 @@ def _concrete(cls: type[Event]) -> list[type[Event]]:
 
 @cache
 def _event_classes() -> Mapping[str, type[Event]]:
-    abstract: tuple[type[Event], ...] = (TargetEvent, UnknownEvent)
+    from orchestrator.core.gate_events import GateEvent, HookEvent  # noqa: PLC0415 - those are made of what is above
+
+    abstract: tuple[type[Event], ...] = (TargetEvent, GateEvent, HookEvent, UnknownEvent)
     return {event_type(cls): cls for cls in _concrete(Event) if cls not in abstract}
 
 
@@ -457,14 +461,3 @@ def _jsonable(value: object) -> Any:
     if isinstance(value, Mapping):
         return dict(value)
     raise TypeError(f"{type(value).__name__} has no place in an event")
-
-
-def format_time(seconds: float) -> str:
-    """Epoch seconds as RFC 3339 in UTC, with milliseconds."""
-    moment = datetime.fromtimestamp(seconds, UTC)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
-
-
-def parse_time(text: str) -> float:
-    """The inverse of `format_time`."""
-    return datetime.fromisoformat(text).timestamp()

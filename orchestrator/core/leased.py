@@ -7,7 +7,7 @@ from typing import Any
 
 from orchestrator.core.ports import Transport
 
-MUTATING = frozenset({"CreateDeployment", "StopDeployment", "RegisterApplicationRevision"})
+MUTATING = frozenset({"ContinueDeployment", "CreateDeployment", "StopDeployment", "RegisterApplicationRevision"})
 
 
 class LeasedTransport:

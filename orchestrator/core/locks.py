@@ -16,7 +16,7 @@ from typing import Any, Self
 
 from orchestrator.core.blobs import Blob
 from orchestrator.core.errors import ExitCode, OrchestratorError, StateError
-from orchestrator.core.events import format_time, parse_time
+from orchestrator.core.times import format_time, parse_time
 
 LOCKS = "locks.json"
 LAYOUT_VERSION = 1

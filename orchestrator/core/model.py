@@ -12,6 +12,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal, assert_never
 
+from orchestrator.core.controls import NO_CONTROLS, Controls
+
 BundleFormat = Literal["tgz", "tar", "zip"]
 Compression = Literal["fast", "small"]
 """Of a bundle: quick to pack, or as small as deflate usually makes it."""
@@ -318,6 +320,8 @@ class Target:
     priority: int = 0
     """Who gets a free place first; higher goes first."""
     retry: Retry = Retry()
+    controls: Controls = NO_CONTROLS
+    """Gates, hooks, bake, and what is done before a blue/green deployment's end."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -391,6 +395,8 @@ class Deployment:
     rollback_message: str | None = None
     auto_rollback: tuple[str, ...] = ()
     """The events on which CodeDeploy will roll this deployment back by itself."""
+    has_shifted: bool = False
+    """Blue/green: the traffic goes to what is new, and what it came from is about to be terminated."""
     created_at: float | None = None
     completed_at: float | None = None
 
@@ -412,6 +418,8 @@ class Group:
     is_blue_green: bool = False
     names_instances: bool = False
     """Whether it says by tags, Auto Scaling groups or services what it deploys to."""
+    alarms: tuple[str, ...] = ()
+    """The CloudWatch alarms that stop its deployments, where they are switched on."""
     wait_seconds: float = 0.0
     """What the group itself may wait in a blue/green deployment, for rerouting and for termination together."""
 

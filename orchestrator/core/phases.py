@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from orchestrator.core import events as ev
+from orchestrator.core.approvals import Approvals
 from orchestrator.core.control import OnCancel
 from orchestrator.core.engine import Engine
 from orchestrator.core.recorder import Recorder
@@ -19,12 +20,17 @@ class Phases:
         self._rollback = rollback
         self.is_rolling_back = False
 
+    @property
+    def approvals(self) -> Approvals:
+        """Where decisions of people come in."""
+        return self._engine.approvals
+
     async def run(self) -> None:
         """Until all has ended, or until told to leave. Raises as `Engine.run`."""
         state = self._recorder.state
         if state.rollback_run is None:  # else only its rollback is left of it
             await self._engine.run()
-        if self._rollback is not None and state.awaits_rollback and state.detached is None:
+        if self._rollback is not None and state.awaits_rollback and state.detached is None and state.blocked is None:
             self.is_rolling_back = True
             await self._rollback.run()
 

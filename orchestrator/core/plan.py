@@ -10,6 +10,7 @@ from math import inf, isfinite
 from pathlib import Path
 from typing import Any, Literal
 
+from orchestrator.core.controls import NO_CONTROLS, Controls, controls_from_dict, controls_to_dict
 from orchestrator.core.errors import UsageError
 from orchestrator.core.freezing import FreezeWindow
 from orchestrator.core.model import (
@@ -65,6 +66,8 @@ class Plan:
     """In an order that respects needs and after."""
     freeze: tuple[FreezeWindow, ...] = ()
     """Of its environment."""
+    controls: Controls = NO_CONTROLS
+    """The run's own gates and hooks."""
 
     @property
     def changes(self) -> tuple[Step, ...]:
@@ -160,7 +163,7 @@ def target_to_dict(target: Target) -> dict[str, Any]:
     """JSON-ready; `target_from_dict` reads it back."""
     data = _plain(target)
     kind = next(name for name, cls in _SOURCES.items() if type(target.source) is cls)
-    return {**data, "source": {"kind": kind, **data["source"]}}
+    return {**data, "source": {"kind": kind, **data["source"]}, "controls": controls_to_dict(target.controls)}
 
 
 def target_from_dict(data: Mapping[str, Any]) -> Target:
@@ -185,6 +188,7 @@ def target_from_dict(data: Mapping[str, Any]) -> Target:
             "needs": tuple(data["needs"]),
             "after": tuple(data["after"]),
             "retry": Retry(**data.get("retry") or {}),
+            "controls": controls_from_dict(data.get("controls")),
         }
     )
 

@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from orchestrator.core.controls import controls_from_dict, controls_to_dict
 from orchestrator.core.errors import BlockedError, Finding, InvalidInputError
-from orchestrator.core.events import format_time, parse_time
 from orchestrator.core.freezing import FreezeWindow
 from orchestrator.core.model import (
     BundleSource,
@@ -27,6 +27,7 @@ from orchestrator.core.model import (
 )
 from orchestrator.core.plan import Plan, Step, step_from_dict, step_to_dict
 from orchestrator.core.shapes import status_of
+from orchestrator.core.times import format_time, parse_time
 
 VERSION = 1
 KEY = "orchestrator_plan"
@@ -111,6 +112,7 @@ def _body(saved: SavedPlan) -> dict[str, Any]:
         "policy": asdict(saved.policy),
         "concurrency": asdict(saved.concurrency),
         "freeze": [asdict(window) for window in plan.freeze],
+        "controls": controls_to_dict(plan.controls),
         "targets": [_step(step, Path(plan.manifest).absolute().parent) for step in plan.steps],
     }
 
@@ -189,6 +191,7 @@ def _saved(data: Mapping[str, Any], file: str) -> SavedPlan:
         manifest_digest=read("manifest_digest", lambda: str(data["manifest_digest"])),
         steps=steps,
         freeze=read("freeze", lambda: tuple(FreezeWindow(**window) for window in data["freeze"])),
+        controls=read("controls", lambda: controls_from_dict(data.get("controls"))),
     )
     return SavedPlan(
         plan=plan,

@@ -182,4 +182,4 @@ class Poller:
 
 
 def _differ(before: Deployment, after: Deployment) -> bool:
-    return (before.raw_status, before.overview) != (after.raw_status, after.overview)
+    return any(getattr(before, name) != getattr(after, name) for name in ("raw_status", "overview", "has_shifted"))

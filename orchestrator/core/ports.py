@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from orchestrator.core.model import Revision, Target
+from orchestrator.core.controls import GateSpec, HookSpec
+from orchestrator.core.measuring import Measurement
+from orchestrator.core.model import Location, Revision, Target
 
 if TYPE_CHECKING:
     from orchestrator.core.events import Record
@@ -42,6 +44,38 @@ class Artifacts(Protocol):
         The targets have the same application, location and source.
         Raises `BundleError`, `CallError` or OSError; leaves no multipart upload behind, also when cancelled.
         """
+        ...
+
+
+class Gates(Protocol):
+    """Looks at what gates are about. Approvals are no matter of these: people decide them."""
+
+    async def measure(self, gate: GateSpec, location: Location | None, facts: Mapping[str, str]) -> Measurement:
+        """One measurement. What couldn't be asked is `unknown`, with the reason; nothing is raised for it.
+
+        `location`: of the target, None for the run's own gates; `facts`: `ORCHESTRATOR_*` variables for a command.
+        """
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ran:
+    """A command that was run."""
+
+    ok: bool
+    reason: str
+    """How it ended, in words."""
+    exit_code: int | None = None
+    """None: it didn't start, or was killed."""
+    output: str = ""
+    """The end of what it wrote."""
+
+
+class Commands(Protocol):
+    """Runs commands on this machine."""
+
+    async def run(self, hook: HookSpec, facts: Mapping[str, str]) -> Ran:
+        """Ends the command, with its children, when its time is up or the caller is cancelled."""
         ...
 
 

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from orchestrator.core.errors import ExitCode
-from orchestrator.core.events import format_time
 from orchestrator.core.model import Outcome, TargetState
-from orchestrator.core.state import RunState, TargetRun, outcome_of
+from orchestrator.core.outcome import outcome_of
+from orchestrator.core.state import RunState, TargetRun
+from orchestrator.core.times import format_time
+from orchestrator.core.waits import Wait, wait_of
 
 _SIGINT = 2
 
@@ -28,7 +30,7 @@ def exit_code_of(state: RunState) -> ExitCode:
     """The contract's exit code for the run as it stands; a signal that changed how it went names itself."""
     outcome = outcome_of(state)
     signal = state.cancelled.signal if state.cancelled is not None else None
-    if signal is not None and outcome in {Outcome.CANCELLED, Outcome.RUNNING}:
+    if signal is not None and outcome in {Outcome.CANCELLED, Outcome.BLOCKED, Outcome.RUNNING}:
         return ExitCode.SIGINT if signal == _SIGINT else ExitCode.SIGTERM
     return _EXIT_CODES[outcome]
 
@@ -43,7 +45,7 @@ def result_of(state: RunState) -> dict[str, Any]:
         "outcome": str(state.outcome if state.is_finished else outcome_of(state)),
         "started_at": _time(state.started_at),
         "ended_at": _time(state.ended_at),
-        "targets": [_target(target) for target in state.targets.values()],
+        "targets": [_target(target, state) for target in state.targets.values()],
     }
 
 
@@ -58,7 +60,8 @@ def result_of_cut_off(state: RunState) -> dict[str, Any]:
     return {**result, "outcome": str(Outcome.FAILED)}
 
 
-def _target(target: TargetRun) -> dict[str, Any]:
+def _target(target: TargetRun, state: RunState) -> dict[str, Any]:
+    wait = wait_of(target, state)
     return {
         "target": target.id,
         "state": str(target.state),
@@ -70,9 +73,14 @@ def _target(target: TargetRun) -> dict[str, Any]:
         "ended_at": _time(target.ended_at),
         "reason": target.reason,
         "blocked_by": list(target.blocked_by),
+        "waiting_for": None if wait is None else _wait(wait),
         "attempts": list(target.attempts),
         "failures": [dict(failure) for failure in target.failures],
     }
+
+
+def _wait(wait: Wait) -> dict[str, Any]:
+    return {"kind": wait.kind, "text": wait.text + ", ".join(wait.names), "targets": list(wait.names)}
 
 
 def _time(seconds: float | None) -> str | None:

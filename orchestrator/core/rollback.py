@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import anyio
 
 from orchestrator.core import events as ev
+from orchestrator.core.controls import NO_CONTROLS
 from orchestrator.core.engine import LAST_FLUSH, Engine
 from orchestrator.core.errors import StateError
 from orchestrator.core.model import (
@@ -25,11 +26,12 @@ from orchestrator.core.model import (
     describe_revision,
     revision_from_api,
 )
+from orchestrator.core.outcome import goes_back, outcome_of
 from orchestrator.core.plan import Plan, Step, order, step_from_dict
 from orchestrator.core.recorder import Recorder
 from orchestrator.core.result import exit_code_of
 from orchestrator.core.runs import RunJournal
-from orchestrator.core.state import RunState, TargetRun, fold, goes_back, outcome_of
+from orchestrator.core.state import RunState, TargetRun, fold
 
 NOTHING_BEFORE = "no earlier successful deployment of it is known"
 
@@ -108,6 +110,7 @@ def _back(step: Step, waits: Iterable[str], run: str) -> Target:
         needs=tuple(sorted(waits)),
         after=(),
         skip_if_current=False,
+        controls=step.target.controls.traffic_only(),
         settings=DeploymentSettings(
             deployment_config=settings.deployment_config,
             description=f"rollback of {run}",
@@ -264,7 +267,7 @@ class ReleaseRollback:
                 self._parent.record(ev.ReleaseRollbackFinished(rollback_run=run))
                 return
         async with self._open_journal(run) as journal:
-            await self._go_on(run, journal, replace(self._plan, steps=planned.steps))
+            await self._go_on(run, journal, replace(self._plan, steps=planned.steps, controls=NO_CONTROLS))
 
     async def _go_on(self, run: str, journal: RunJournal, plan: Plan) -> None:
         records = journal.found.records

@@ -30,6 +30,8 @@ class Schedule:
         self._open: dict[str, int] = {}
         self._dependents: dict[str, list[str]] = {step.target.id: [] for step in steps}
         self._go: dict[str, anyio.Event] = {}
+        self._let_go: set[str] = set()
+        """Those that nobody waits for any more."""
         for step in steps:
             self._add(step)
 
@@ -54,7 +56,10 @@ class Schedule:
         return self._open[step.target.id] == 0
 
     def finished(self, step: Step) -> None:
-        """The target has its verdict: those that waited for it last may go."""
+        """The target has its verdict, or what its dependents wait for: those that waited for it last may go."""
+        if step.target.id in self._let_go:
+            return
+        self._let_go.add(step.target.id)
         for name in self._dependents[step.target.id]:
             self._open[name] -= 1
             if self._open[name] == 0:
@@ -83,7 +88,9 @@ class Schedule:
     def _add(self, step: Step) -> None:
         name = step.target.id
         before = {other for other in (*step.target.needs, *step.target.after) if other in self._steps}
-        still_open = [other for other in before if not self._state.targets[other].state.is_final]
+        targets = self._state.targets
+        still_open = [each for each in before if not (targets[each].state.is_final or targets[each].lets_others_go)]
+        self._let_go |= before - set(still_open)
         for other in still_open:
             self._dependents[other].append(name)
         self._open[name] = len(still_open)

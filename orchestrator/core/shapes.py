@@ -35,6 +35,7 @@ def deployment(data: Mapping[str, Any]) -> Deployment:
         rollback_id=rollback.get("rollbackDeploymentId") or None,
         rollback_message=rollback.get("rollbackMessage") or None,
         auto_rollback=_auto_rollback(data),
+        has_shifted=bool(data.get("instanceTerminationWaitTimeStarted")),
         created_at=data.get("createTime"),
         completed_at=data.get("completeTime"),
     )
@@ -57,6 +58,7 @@ def group(data: Mapping[str, Any]) -> Group:
         last_attempted_id=attempted.get("deploymentId"),
         last_attempted_status=status_of(attempted["status"]) if attempted.get("status") else None,
         last_successful_id=successful.get("deploymentId"),
+        alarms=alarms(data.get("alarmConfiguration")),
         wait_seconds=_wait_minutes(data) * 60.0,
         service_role=data.get("serviceRoleArn"),
         is_blue_green=(data.get("deploymentStyle") or {}).get("deploymentType") == "BLUE_GREEN",
@@ -72,6 +74,13 @@ def _names_instances(data: Mapping[str, Any]) -> bool:
     return any(data.get(name) for name in _SELECTORS) or any(
         (data.get(outer) or {}).get(inner) for outer, inner in _TAG_SETS
     )
+
+
+def alarms(configuration: Mapping[str, Any] | None) -> tuple[str, ...]:
+    """The names in an `AlarmConfiguration`; none where it is switched off."""
+    if not configuration or not configuration.get("enabled"):
+        return ()
+    return tuple(alarm["name"] for alarm in configuration.get("alarms") or () if alarm.get("name"))
 
 
 def _wait_minutes(data: Mapping[str, Any]) -> float:

@@ -8,8 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from orchestrator.core import events as ev
+from orchestrator.core import gate_events as gev
+from orchestrator.core.controls import NO_CONTROLS, Controls, controls_from_dict
 from orchestrator.core.errors import StateError
 from orchestrator.core.freezing import moment
+from orchestrator.core.gate_state import GateState
 from orchestrator.core.model import Outcome, TargetState
 
 S = TargetState
@@ -56,6 +59,9 @@ class TargetRun:
     needs: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
     region: str = ""
+    location: str = ""
+    """Account and region, as one limit counts them."""
+    pool: str | None = None
     state: TargetState = S.PENDING
     reason: str | None = None
     blocked_by: tuple[str, ...] = ()
@@ -85,8 +91,19 @@ class TargetRun:
     failed_instances: int = 0
     failures: tuple[Mapping[str, Any], ...] = ()
     """`core.model.InstanceFailure` each, as a mapping."""
+    bake_until: float | None = None
+    """Epoch seconds; None: it hasn't begun to bake."""
+    bake_alarms: tuple[str, ...] = ()
+    milestones: tuple[str, ...] = ()
+    """What a blue/green deployment has reached before its end: ready, traffic_shifted."""
+    wait_for: str = "succeeded"
     started_at: float | None = None
     ended_at: float | None = None
+
+    @property
+    def lets_others_go(self) -> bool:
+        """Whether those that wait for it may go on, as far as it is concerned."""
+        return self.state.is_good or (not self.state.is_final and self.wait_for in self.milestones)
 
     @property
     def is_live(self) -> bool:
@@ -133,9 +150,19 @@ class RunState:
     rollback_finished: ev.ReleaseRollbackFinished | None = None
     rollback_of: str | None = None
     """The run that this one rolls back."""
+    gates: GateState = field(default_factory=GateState)
+    """Gates, approvals and hooks."""
+    after: Controls = NO_CONTROLS
+    """What the run itself has to pass once its targets have ended."""
+    blocked: gev.RunBlocked | None = None
+    """The process has gone, since all that was left waited for people."""
     throttles: int = 0
     budget_rates: dict[str, float] = field(default_factory=dict)
     """Calls a second, by region, as of the last throttle."""
+    throttled_at: dict[str, float] = field(default_factory=dict)
+    """Epoch seconds of the last throttle, by region."""
+    limits: Mapping[str, Any] = field(default_factory=dict)
+    """What may happen at once, as `run_started` says."""
     last_seq: int = 0
     last_ts: float | None = None
 
@@ -185,7 +212,10 @@ class RunState:
             if target is None:
                 raise StateError(f"event {record.seq} is about {event.target}, which is no target of this run")
             _fold_target(target, event, record.ts)
+            if isinstance(event, ev.TargetRetried):
+                self.gates.forget(target.id)
             return
+        self.gates.apply(event, record.ts)
         match event:
             case ev.RunStarted():
                 self._start(event, record)
@@ -208,11 +238,16 @@ class RunState:
                 self.detached = event
                 self.ended_at = record.ts
                 self._move(self.targets, S.UPLOADING, S.PENDING)
+            case gev.RunBlocked():
+                self.blocked = event
+                self.ended_at = record.ts
+            case gev.GateEvent() | gev.HookEvent():
+                self._fold_gate(event)
             case ev.RunFinished():
                 self.outcome, self.exit_code, self.ended_at = event.outcome, event.exit_code, record.ts
             case ev.ApiThrottled():
                 self.throttles += 1
-                self.budget_rates[event.region] = event.rate
+                self.budget_rates[event.region], self.throttled_at[event.region] = event.rate, record.ts
             case ev.UploadStarted():
                 self._move(event.targets, S.PENDING, S.UPLOADING)
             case ev.RevisionPinned():
@@ -224,8 +259,32 @@ class RunState:
         self.run, self.release, self.environment = record.run, event.release, event.environment
         self.manifest, self.started_at = event.manifest, record.ts
         self.rehearsal = bool(event.options.get("sandbox"))
-        self.rollback_of = event.rollback_of
+        self.rollback_of, self.limits = event.rollback_of, event.concurrency
+        if any(data.get("action") == "deploy" for data in event.targets):
+            self.after = controls_from_dict(event.controls)
         self.targets = {data["id"]: _target_run(data) for data in event.targets}
+
+    def _fold_gate(self, event: gev.GateEvent | gev.HookEvent) -> None:
+        """What a gate does to its target, or to the run: no more than it waits, or that nothing starts any more."""
+        if event.target is None:
+            if (
+                isinstance(event, gev.GateFailed | gev.HookFinished)
+                and (failed := self.gates.failed_at(None)) is not None
+            ):
+                self.closed_reason = self.closed_reason or failed
+            return
+        target = self.targets.get(event.target)
+        if target is None or not isinstance(event, gev.GateEvent) or event.phase != "before":
+            return
+        if not self._hold_at_gates(target) and target.state is S.BLOCKED:
+            target.state, target.reason = S.PENDING, None
+
+    def _hold_at_gates(self, target: TargetRun) -> bool:
+        """Whether a gate holds it before its start."""
+        waiting = next((gate for gate in self.gates.open_at(target.id) if gate.phase == "before"), None)
+        if waiting is not None and target.state in {S.PENDING, S.UPLOADING, S.BLOCKED}:
+            target.state, target.reason = S.BLOCKED, f"gate {waiting.gate}"
+        return waiting is not None
 
     def _request_rollback(self, event: ev.ReleaseRollbackRequested) -> None:
         """Also of a run that has ended long ago."""
@@ -234,8 +293,8 @@ class RunState:
         self.closed_reason = self.closed_reason or event.reason
 
     def _reopen(self) -> None:
-        self.outcome, self.exit_code, self.ended_at, self.detached = Outcome.RUNNING, None, None, None
-        self.frozen = None
+        self.outcome, self.exit_code, self.ended_at = Outcome.RUNNING, None, None
+        self.detached = self.blocked = self.frozen = None
 
     def _resume(self) -> None:
         self._reopen()
@@ -244,8 +303,10 @@ class RunState:
             if self.rollback_run is None:
                 self._bring_back(S.ERRORED)
             return
-        self.cancelled = self.closed_reason = None
+        self.cancelled, self.closed_reason = None, self.gates.failed_at(None)
         self._bring_back(*REOPENED, S.SKIPPED, S.UPLOADING, S.BLOCKED)
+        for target in self.targets.values():
+            self._hold_at_gates(target)
 
     def _bring_back(self, *states: TargetState) -> None:
         for target in self.targets.values():
@@ -281,7 +342,10 @@ def _target_run(data: Mapping[str, Any]) -> TargetRun:
         needs=tuple(data.get("needs", ())),
         after=tuple(data.get("after", ())),
         region=data.get("location", {}).get("region", ""),
+        location=" as ".join(part for part in data.get("location", {}).values() if part),
+        pool=data.get("pool"),
         digest=data.get("digest"),
+        wait_for=(data.get("controls") or {}).get("wait_for", "succeeded"),
     )
 
 
@@ -320,6 +384,11 @@ def _fold_target(target: TargetRun, event: ev.TargetEvent, ts: float) -> None:  
             target.rollback_status = event.status
         case ev.TargetRetried():
             _try_again(target, event)
+        case gev.BakeStarted():
+            _to(target, S.BAKING)
+            target.bake_until, target.bake_alarms = ts + event.seconds, event.alarms
+        case gev.MilestoneReached():
+            target.milestones = (*target.milestones, event.milestone)
         case ev.TargetFinished():
             _to(target, event.state)
             target.reason, target.blocked_by, target.ended_at = event.reason, event.blocked_by, ts
@@ -336,6 +405,7 @@ def _try_again(target: TargetRun, event: ev.TargetRetried) -> None:
     target.deployment_ended, target.overview = False, {}
     target.error_code = target.error_message = None
     target.failures, target.failed_instances = (), 0
+    target.milestones, target.bake_until, target.bake_alarms = (), None, ()
 
 
 def _to(target: TargetRun, state: TargetState) -> None:
@@ -350,54 +420,3 @@ def fold(records: Iterable[ev.Record]) -> RunState:
     for record in records:
         state.apply(record)
     return state
-
-
-# --- the outcome -----------------------------------------------------------------------------------------------------
-
-FAILURES = frozenset({S.FAILED, S.STOPPED, S.TIMED_OUT, S.ROLLED_BACK, S.ERRORED})
-"""States that count as a failure of the release."""
-
-
-def outcome_of(state: RunState) -> Outcome:
-    """How the run stands, from its targets alone."""
-    targets = state.targets.values()
-    if state.detached is not None and state.detached.blocked:
-        return Outcome.BLOCKED
-    if state.detached is not None or state.awaits_rollback or any(not target.state.is_final for target in targets):
-        return Outcome.RUNNING
-    return _outcome_of_rollback(state) or _outcome_of_release(state)
-
-
-def _outcome_of_rollback(state: RunState) -> Outcome | None:
-    """None where it was about nothing, or only about a part of what the run has changed."""
-    to_go_back = [target for target in state.targets.values() if goes_back(target, state)]
-    if state.rollback is None or not to_go_back:
-        return None
-    if any(target.state is not S.ROLLED_BACK for target in to_go_back):
-        return Outcome.ROLLBACK_FAILED
-    return Outcome.ROLLED_BACK if state.rollback.scope == "release" else None
-
-
-def _outcome_of_release(state: RunState) -> Outcome:
-    targets = state.targets.values()
-    if all(target.state.is_good for target in targets):
-        return Outcome.SUCCEEDED
-    if state.cancelled is not None:
-        return Outcome.CANCELLED
-    if any(_rollback_failed(target) for target in targets):
-        return Outcome.ROLLBACK_FAILED
-    changed = [target for target in targets if target.was_changed]
-    if changed and all(target.state is S.ROLLED_BACK for target in changed):
-        return Outcome.ROLLED_BACK
-    return Outcome.FAILED
-
-
-def goes_back(target: TargetRun, state: RunState) -> bool:
-    """Whether a rollback of this run is about the target; also when it is back already."""
-    if state.rollback is None or not target.was_changed:
-        return False
-    return state.rollback.scope == "release" or not target.state.is_good
-
-
-def _rollback_failed(target: TargetRun) -> bool:
-    return target.rollback_deployment_id is not None and target.state in {S.FAILED, S.STOPPED, S.TIMED_OUT}

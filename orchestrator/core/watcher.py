@@ -15,6 +15,7 @@ from orchestrator.core.recorder import Recorder
 from orchestrator.core.region import Region
 from orchestrator.core.schedule import Verdict
 from orchestrator.core.timing import Timing
+from orchestrator.core.traffic import Traffic
 
 STOP_PAUSE = 15.0
 """Seconds between two tries to stop a deployment, as long as there is no answer."""
@@ -35,9 +36,14 @@ class Watcher:
         self.seen: set[str] = set()
         """The deployments that CodeDeploy has told us of in this process."""
 
-    async def watch(self, step: Step, deployment_id: str, region: Region, *, remaining: float) -> Verdict:
-        """`remaining`: seconds until the target's time is up. Raises `CallError` when it can't be watched any more."""
-        deployment = await self._until_ended(step, deployment_id, region, remaining)
+    async def watch(
+        self, step: Step, deployment_id: str, region: Region, *, remaining: float, traffic: Traffic | None = None
+    ) -> Verdict:
+        """`remaining`: seconds until the target's time is up. Raises `CallError` when it can't be watched any more.
+
+        `traffic`: what is to be done before the deployment's end.
+        """
+        deployment = await self._until_ended(step, deployment_id, region, remaining, traffic)
         if deployment is None:
             return Verdict(
                 TargetState.ERRORED,
@@ -80,14 +86,18 @@ class Watcher:
 
     # --- until it has ended ------------------------------------------------------------------------------------------
 
-    async def _until_ended(self, step: Step, deployment_id: str, region: Region, remaining: float) -> Deployment | None:
+    async def _until_ended(
+        self, step: Step, deployment_id: str, region: Region, remaining: float, traffic: Traffic | None
+    ) -> Deployment | None:
         """None when it didn't end although it was told to stop."""
         ended: Deployment | None = None
         trouble: CallError | None = None
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._stop_when_due, step, deployment_id, region, remaining, tasks.cancel_scope)
+            if traffic is not None:
+                tasks.start_soon(self._stop_when_refused, step, deployment_id, region, traffic, tasks.cancel_scope)
             try:
-                ended = await region.poller.wait(deployment_id, lambda seen: self._progressed(step, seen))
+                ended = await region.poller.wait(deployment_id, lambda seen: self._progressed(step, seen, traffic))
             except CallError as error:  # raised below, where no task group wraps it
                 trouble = error
             tasks.cancel_scope.cancel()
@@ -95,7 +105,7 @@ class Watcher:
             raise trouble
         return ended
 
-    def _progressed(self, step: Step, deployment: Deployment) -> None:
+    def _progressed(self, step: Step, deployment: Deployment, traffic: Traffic | None) -> None:
         self.seen.add(deployment.id)
         self._recorder.record(
             ev.DeploymentProgressed(
@@ -105,16 +115,33 @@ class Watcher:
                 overview=deployment.overview,
             )
         )
+        if traffic is not None:
+            traffic.seen(deployment)
+
+    async def _stop_when_refused(
+        self, step: Step, deployment_id: str, region: Region, traffic: Traffic, watching: anyio.CancelScope
+    ) -> None:
+        """A gate before the deployment's end says no: it must not go on to its traffic."""
+        reason = await traffic.follow(deployment_id, region)
+        if reason is not None and deployment_id not in self._stops:
+            self._stops[deployment_id] = Verdict(TargetState.FAILED, reason)
+            await self._insist(step, deployment_id, region, watching)
 
     async def _stop_when_due(
         self, step: Step, deployment_id: str, region: Region, remaining: float, watching: anyio.CancelScope
     ) -> None:
         with anyio.move_on_after(remaining):
             await self._control.stopping.wait()
+        if deployment_id in self._stops:
+            return
         if self._control.stopping.is_set():
             self._stops[deployment_id] = Verdict(TargetState.STOPPED, "stopped on request")
         else:
             self._stops[deployment_id] = Verdict(TargetState.TIMED_OUT, f"timed out after {step.timeout:.0f} s")
+        await self._insist(step, deployment_id, region, watching)
+
+    async def _insist(self, step: Step, deployment_id: str, region: Region, watching: anyio.CancelScope) -> None:
+        """Until it has ended, which ends the watch, or patience has."""
         with anyio.move_on_after(self._timing.stop_patience):
             while not await self._stop(step, deployment_id, region):  # noqa: ASYNC110 - nobody tells when to try again
                 await anyio.sleep(STOP_PAUSE)

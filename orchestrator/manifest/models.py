@@ -24,7 +24,7 @@ from orchestrator.manifest.fields import (
     mistake,
 )
 from orchestrator.manifest.freezes import parse_rule
-from orchestrator.manifest.gate_models import Gate, Strict
+from orchestrator.manifest.gate_models import Gate, GateUse, HookUse, Strict
 from orchestrator.manifest.target_models import Revision, Settings
 
 CLOCK = re.compile(r"([01]\d|2[0-3]):[0-5]\d(:[0-5]\d)?\Z", re.ASCII)
@@ -144,6 +144,8 @@ class PolicySettings(Strict):
     if_active: Annotated[Literal["wait", "fail", "stop"], TEMPLATED] = Field(
         default="wait", description="A group has a deployment in progress: wait for it, fail the target, or stop it."
     )
+    gates: GateUse | None = Field(default=None, description="Gates before and after the whole run.")
+    hooks: HookUse | None = Field(default=None, description="Commands before and after the whole run.")
 
 
 # --- applications ----------------------------------------------------------------------------------------------------

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
-from orchestrator.core.errors import Finding
+from orchestrator.core.controls import NO_CONTROLS, Controls
 from orchestrator.core.freezing import FreezeWindow
 from orchestrator.core.model import Concurrency, Policy, Target
 
@@ -47,8 +47,6 @@ class Origins(Protocol):
 
     def position(self, target_id: str, setting: str) -> Position: ...
 
-    def unsupported(self, targets: Iterable[Target]) -> list[Finding]: ...
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Release:
@@ -70,6 +68,8 @@ class Release:
     """0 < share <= 1, where the manifest gives `max_failures` as a share."""
     targets: tuple[Target, ...]
     """In the order of the manifest."""
+    controls: Controls = NO_CONTROLS
+    """The run's own gates and hooks."""
     origins: Origins = field(repr=False, compare=False)
 
     def policy_for(self, targets: Sequence[Target]) -> Policy:
@@ -85,10 +85,6 @@ class Release:
         has the position of the target itself.
         """
         return self.origins.position(target_id, setting)
-
-    def unsupported(self, targets: Iterable[Target]) -> list[Finding]:
-        """What the run or these targets use and this version can't do; each message says "not supported yet"."""
-        return self.origins.unsupported(targets)
 
 
 def share_of(share: float, count: int) -> int:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from orchestrator.core.controls import Controls
 from orchestrator.core.freezing import FreezeWindow
 from orchestrator.core.model import Concurrency, Location, Policy, Target
 from orchestrator.manifest import targets as build
+from orchestrator.manifest.controls import Gates, controls_of_run, controls_of_target
 from orchestrator.manifest.documents import Document
 from orchestrator.manifest.fields import Share
 from orchestrator.manifest.gate_models import GateUse
@@ -43,6 +45,7 @@ class Resolver:
         self._environment = manifest.environments.get(context.environment) or Environment()
         self._names = Names(group_names(self._root, manifest), self._problems)
         self._origins: dict[str, Origin] = {}
+        self._gates = Gates(self._root.items.get("gates"), manifest.gates, context)
         self._defaults = self._default_level()
 
     def release(self, default_region: str | None) -> Release:
@@ -70,6 +73,7 @@ class Resolver:
             ),
             max_failures_share=failures.value if isinstance(failures, Share) else None,
             targets=targets,
+            controls=self._controls_of_run(),
             origins=WrittenOrigins(self._root, self._context.environment, manifest, self._origins),
         )
 
@@ -165,7 +169,14 @@ class Resolver:
             skip_if_current=True if skip is None else skip,
             priority=build.setting(levels, "priority", int) or 0,
             retry=build.retry(levels),
+            controls=controls_of_target(levels, self._gates, self._environments.names(name, group)),
         )
+
+    def _controls_of_run(self) -> Controls:
+        policy, node = self._manifest.policy, self._root.items.get("policy")
+        self._check_level(Level(node, ("policy",), {"gates": policy.gates}))
+        names = {"environment": self._context.environment, "release": self._environments.release}
+        return controls_of_run(policy.gates, policy.hooks, self._gates, names)
 
     # --- checks ------------------------------------------------------------------------------------------------------
 

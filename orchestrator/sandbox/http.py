@@ -16,7 +16,7 @@ from typing import Literal
 
 from aiohttp import ClientPayloadError, web
 
-from orchestrator.sandbox import s3, sts
+from orchestrator.sandbox import cloudwatch, s3, sts
 from orchestrator.sandbox.codedeploy import CodeDeploy
 from orchestrator.sandbox.control import PREFIX, Control, ControlError
 from orchestrator.sandbox.errors import S3Error, ServiceError
@@ -125,7 +125,7 @@ class Front:
             return await self._control_answer(request, path)
         query = dict(urllib.parse.parse_qsl(query_string, keep_blank_values=True))
         if request.method == "POST" and path == "/" and not query:
-            return await self._sts_answer(request)
+            return await self._query_answer(request)
         try:
             path = urllib.parse.unquote(path, errors="strict")
         except UnicodeDecodeError:
@@ -156,17 +156,23 @@ class Front:
         headers = {"x-amzn-RequestId": str(uuid.uuid4()), "Content-Type": _JSON}
         return self._finish(exchange, outcome, web.Response(body=answer, status=status, headers=headers))
 
-    async def _sts_answer(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _query_answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        """STS and CloudWatch, which take forms."""
         exchange = _Exchange(request, "sts", "unknown")
         try:
             body = await _read(request)
             form = dict(urllib.parse.parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
             exchange.operation = form.get("Action", "unknown")
+            if exchange.operation == cloudwatch.OPERATION:
+                exchange.service = "monitoring"
             if (fate := await self._suffer(exchange)) is not None:
                 return fate
             now = self._clock()
-            scope = self._authenticate(request, "sts", now, payload=hashlib.sha256(body).hexdigest())
-            answer = sts.call(self._keyring, scope.identity, form, now)
+            scope = self._authenticate(request, exchange.service, now, payload=hashlib.sha256(body).hexdigest())
+            if exchange.service == "monitoring":
+                answer = cloudwatch.call(self._codedeploy.alarms, form)
+            else:
+                answer = sts.call(self._keyring, scope.identity, form, now)
             self._ledger.flush()
             outcome = "ok"
         except AuthError as error:

@@ -15,7 +15,7 @@ from typing import Literal
 
 from orchestrator.sandbox.lifecycle import ALL_EVENTS, NEVER
 
-Service = Literal["codedeploy", "s3", "sts"]
+Service = Literal["codedeploy", "monitoring", "s3", "sts"]
 ErrorCode = Literal["ScriptMissing", "ScriptNotExecutable", "ScriptTimedOut", "ScriptFailed", "UnknownError"]
 AlarmState = Literal["on", "off", "unreadable"]
 Report = Literal["Succeeded", "Failed", "nothing"]

@@ -74,6 +74,7 @@ class Endpoint:
             "AWS_DEFAULT_REGION": self.region,
             "AWS_ENDPOINT_URL": self.url,
             "AWS_ENDPOINT_URL_S3": self.url,
+            "AWS_ENDPOINT_URL_CLOUDWATCH": self.url,
             "AWS_ENDPOINT_URL_CODEDEPLOY": self.url,
             "AWS_ENDPOINT_URL_STS": self.url,
         }

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from orchestrator.core import events as ev
 from orchestrator.core.freezing import moment
+from orchestrator.core.gate_events import BakeStarted, MilestoneReached, TrafficContinued
 from orchestrator.core.model import TargetState
 from orchestrator.core.state import RunState, TargetRun
 from orchestrator.sinks.facts import failure_lines, how_long, progress
+from orchestrator.sinks.gate_phrases import gate_phrase
+from orchestrator.sinks.phrase import Phrase
 from orchestrator.sinks.text import duration, listing, one_line, plural, short_digests, size
 from orchestrator.sinks.waiting import why
 
@@ -33,19 +34,6 @@ _TOLD_ANYWAY = ("Created", "Succeeded", "Failed", "Stopped")
 """Statuses that come with an event of their own."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Phrase:
-    """What to say about an event."""
-
-    about: str
-    """The target, or the application of a bundle; empty: the run."""
-    text: str
-    below: tuple[str, ...] = ()
-    """More lines, indented."""
-    urgent: bool = False
-    """A failure or a warning: worth a line wherever there is room for few."""
-
-
 def phrase(record: ev.Record, state: RunState) -> Phrase | None:
     """The event in words, after it was folded into the state; None: not worth a line.
 
@@ -55,7 +43,7 @@ def phrase(record: ev.Record, state: RunState) -> Phrase | None:
     if isinstance(event, ev.TargetEvent):
         target = state.targets.get(event.target)
         return None if target is None else _of_target(event, target, record.ts)
-    return _of_run(event, state) or _of_bundle(event)
+    return _of_run(event, state) or _of_bundle(event) or gate_phrase(event, state)
 
 
 def _of_run(event: ev.Event, state: RunState) -> Phrase | None:  # noqa: C901, PLR0912 - a table: a case an event
@@ -127,6 +115,12 @@ def _of_target(event: ev.TargetEvent, target: TargetRun, now: float) -> Phrase |
     match event:
         case ev.TargetBlocked():
             text = f"waits: {one_line(event.reason)}"
+        case BakeStarted():
+            text = _baking(event)
+        case MilestoneReached():
+            text = f"its deployment has reached {event.milestone}; what waits for it goes on"
+        case TrafficContinued():
+            text = f"ContinueDeployment: {'its traffic is shifted' if event.accepted else one_line(event.message)}"
         case ev.DeploymentRefused(code="NotSent"):
             text = f"CreateDeployment wasn't sent: {one_line(event.message)}"
         case ev.DeploymentRefused():
@@ -145,6 +139,11 @@ def _of_target(event: ev.TargetEvent, target: TargetRun, now: float) -> Phrase |
         case _:
             text = _of_deployment(event)
     return Phrase(about=target.id, text=text, below=below, urgent=_is_urgent(event)) if text else None
+
+
+def _baking(event: BakeStarted) -> str:
+    alarms = f"; alarms: {listing(event.alarms, 3)}" if event.alarms else ""
+    return f"baking for {duration(event.seconds)}{alarms}" if event.seconds else "succeeded; its gates are asked"
 
 
 def _of_deployment(event: ev.TargetEvent) -> str:

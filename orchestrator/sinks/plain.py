@@ -13,7 +13,8 @@ from orchestrator.core.events import ApiThrottled, DeploymentProgressed, Record
 from orchestrator.core.model import TargetState
 from orchestrator.core.state import RunState, TargetRun
 from orchestrator.sinks.facts import progress
-from orchestrator.sinks.phrases import Phrase, phrase
+from orchestrator.sinks.phrase import Phrase
+from orchestrator.sinks.phrases import phrase
 from orchestrator.sinks.text import age, clock_time, listing, one_line, plural, write_line
 from orchestrator.sinks.waiting import waits_for
 
@@ -61,6 +62,8 @@ class PlainSink:
         self._told: dict[str, tuple[float, str]] = {}
         self._throttles_told_at = float("-inf")
         self._broken = False
+        self._said = ""
+        """The last line that was no event."""
 
     def handle(self, record: Record, state: RunState) -> None:
         if self._state is not state or record.seq == 1:
@@ -74,6 +77,7 @@ class PlainSink:
 
     def say(self, text: str) -> None:
         """A line that is no event, such as what a signal does."""
+        self._said = one_line(text)
         self._say(self._clock(), "", one_line(text))
 
     async def run(self) -> None:
@@ -83,7 +87,11 @@ class PlainSink:
             await anyio.sleep(self._wrote_at + SILENCE - self._monotonic())
             if self._monotonic() - self._wrote_at >= SILENCE:
                 now = self._clock()
-                self._say(now, "", still(self._state, now) if self._state is not None else "starting")
+                self._say(now, "", still(self._state, now) if self._state is not None else self._not_begun())
+
+    def _not_begun(self) -> str:
+        """Before its first event a run may wait for a lock; that was said once, and still holds."""
+        return f"still {self._said}" if self._said else "starting"
 
     def _is_due(self, record: Record, said: Phrase, state: RunState) -> bool:
         match record.event:
@@ -119,7 +127,7 @@ def still(state: RunState, now: float) -> str:
     waiting = [target for target in state.targets.values() if target.state in _WAITING]
     parts = []
     if active:
-        parts.append("still running: " + listing([_active(target, now) for target in active], _NAMED))
+        parts.append("still running: " + listing([_active(target, state, now) for target in active], _NAMED))
     if waiting:
         names = [f"{one_line(target.id)} (for {waits_for(target, state)})" for target in waiting]
         parts.append("waiting: " + listing(names, _NAMED))
@@ -128,8 +136,9 @@ def still(state: RunState, now: float) -> str:
     return "; ".join(parts) or "finishing"
 
 
-def _active(target: TargetRun, now: float) -> str:
+def _active(target: TargetRun, state: RunState, now: float) -> str:
     since = f" {age(now - target.started_at)}" if target.started_at is not None else ""
     done = progress(target.overview)
-    instances = f" ({done} instances)" if done else ""
-    return f"{one_line(target.id)}{since}{instances}"
+    waiting = waits_for(target, state)
+    notes = [note for note in (f"{done} instances" if done else "", f"waits for {waiting}" if waiting else "") if note]
+    return f"{one_line(target.id)}{since}" + (f" ({'; '.join(notes)})" if notes else "")

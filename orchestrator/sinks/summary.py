@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from orchestrator.core.model import TargetState
-from orchestrator.core.state import FAILURES, RunState, TargetRun, outcome_of
+from orchestrator.core.outcome import FAILURES, outcome_of
+from orchestrator.core.state import RunState, TargetRun
 from orchestrator.sinks.facts import ORDER, failure_lines, how_long, rollback_is_live, state_counts
 from orchestrator.sinks.text import counts, duration, one_line, plural
 from orchestrator.sinks.waiting import waits_for, why
@@ -153,7 +154,10 @@ def _go_on(state: RunState, *, alive: bool) -> list[str]:
     """How to resume, as the last line, where there is anything to resume."""
     if alive or not state.manifest or state.rehearsal or state.is_over:
         return []
-    return [f"resume with: orchestrator resume {one_line(state.run)}"]
+    gates = () if state.blocked is None else state.blocked.gates
+    run = one_line(state.run)
+    approve = [f"awaiting approval: orchestrator approve {run} {gate} [--reason TEXT]" for gate in gates]
+    return [*approve, f"{'then resume' if approve else 'resume'} with: orchestrator resume {run}"]
 
 
 def _was_to_be_stopped(state: RunState) -> bool:

@@ -1,7 +1,7 @@
 """The list of runs in an object store: facts written as the names of empty objects, so that listing them is reading.
 
-`index/<run>/<seq>.<facts>`: one for each turn in a run's life (started, resumed, detached, finished), facts as JSON in
-URL-safe base64. 1,000 runs are two or three pages of a listing, where 1,000 objects would be 1,000 requests.
+`index/<run>/<seq>.<facts>`: one for each turn in a run's life (started, resumed, detached, blocked, finished), facts as
+JSON in URL-safe base64. 1,000 runs are two or three pages of a listing, where 1,000 objects would be 1,000 requests.
 """
 
 from __future__ import annotations
@@ -12,18 +12,11 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from orchestrator.core.events import (
-    Event,
-    Record,
-    RunDetached,
-    RunFinished,
-    RunResumed,
-    RunStarted,
-    format_time,
-    parse_time,
-)
+from orchestrator.core.events import Event, Record, RunDetached, RunFinished, RunResumed, RunStarted
+from orchestrator.core.gate_events import RunBlocked
 from orchestrator.core.model import Outcome
 from orchestrator.core.runs import RunSummary, Writer
+from orchestrator.core.times import format_time, parse_time
 
 INDEX = "index/"
 _LONGEST = 150
@@ -54,6 +47,8 @@ def _facts(event: Event) -> dict[str, str] | None:
             return {"type": "run_resumed"}
         case RunDetached():
             return {"type": "run_detached"}
+        case RunBlocked():
+            return {"type": "run_blocked"}
         case RunFinished():
             return {"type": "run_finished", "outcome": str(event.outcome)}
         case _:
@@ -83,7 +78,7 @@ def summaries(names: Iterable[str], writers: Mapping[str, Writer]) -> list[RunSu
 def _summary(run: str, of_run: list[str], writer: Writer | None) -> RunSummary:
     try:
         first, last = _read(of_run[0]), _read(of_run[-1])
-        finished = last["type"] == "run_finished"
+        finished, blocked = last["type"] == "run_finished", last["type"] == "run_blocked"
         return RunSummary(
             run=run,
             release=str(first["release"]),
@@ -92,7 +87,7 @@ def _summary(run: str, of_run: list[str], writer: Writer | None) -> RunSummary:
             rollback_of=first.get("rollback_of"),
             started_at=parse_time(first["ts"]),
             last_at=parse_time(last["ts"]),
-            outcome=Outcome(last["outcome"]) if finished else Outcome.RUNNING,
+            outcome=Outcome(last["outcome"]) if finished else Outcome.BLOCKED if blocked else Outcome.RUNNING,
             detached=last["type"] == "run_detached",
             writer=None if finished else writer,
         )

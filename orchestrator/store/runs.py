@@ -7,9 +7,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from orchestrator.core.events import parse_time
 from orchestrator.core.model import Outcome
 from orchestrator.core.runs import RunSummary
+from orchestrator.core.times import parse_time
 from orchestrator.store.writer import read_note
 
 __all__ = ["JOURNAL", "WRITER", "RunSummary", "summarise"]
@@ -35,7 +35,7 @@ def summarise(folder: Path) -> RunSummary:
 def _summary(folder: Path, first: dict[str, Any], last: dict[str, Any]) -> RunSummary:
     if first["type"] != "run_started":
         raise ValueError(f"its first event is {first['type']}, not run_started")
-    finished = last["type"] == "run_finished"
+    finished, blocked = last["type"] == "run_finished", last["type"] == "run_blocked"
     return RunSummary(
         run=folder.name,
         release=str(first["release"]),
@@ -44,7 +44,7 @@ def _summary(folder: Path, first: dict[str, Any], last: dict[str, Any]) -> RunSu
         rollback_of=first.get("rollback_of"),
         started_at=parse_time(first["ts"]),
         last_at=parse_time(last["ts"]),
-        outcome=Outcome(last["outcome"]) if finished else Outcome.RUNNING,
+        outcome=Outcome(last["outcome"]) if finished else Outcome.BLOCKED if blocked else Outcome.RUNNING,
         detached=last["type"] == "run_detached",
         writer=read_note(folder / WRITER),
     )

@@ -258,7 +258,6 @@ def test_status_and_runs(make_rig: MakeRig) -> None:
         (("needs: [db]", "needs: [dbb]"), "did you mean"),
         (("bucket: releases", "bukket: releases"), "bukket"),
         (("source: ./app", "source: ./nowhere"), "nowhere"),
-        (("deployment_groups: [primary]", "deployment_groups: {primary: {bake: 5m}}"), "not supported yet"),
     ],
 )
 def test_a_broken_manifest_makes_no_call(make_rig: MakeRig, change: tuple[str, str], says: str) -> None:

@@ -208,3 +208,38 @@ def test_wait_without_ids_on_a_terminal_does_not_hang(make_rig: MakeRig) -> None
     with terminal(make_rig(["web/g"]), "wait") as screen:
         assert screen.end() == 2
     assert "no deployment ids" in screen.seen
+
+
+# --- approvals ------------------------------------------------------------------------------------------------------
+
+
+def test_an_approval_is_asked_for_where_somebody_can_answer(make_rig: MakeRig) -> None:
+    rig = make_rig(["web/g"], time_scale=100)
+    gates = "{cab: {type: approval, message: 'is CHG-4711 approved?'}}"
+    text = github(["web"], gates=gates).replace("[g]", "{g: {gates: {before: [cab]}}}")
+    rig.command.write(text)
+    with terminal(rig, "apply", "release.yaml") as screen:
+        screen.expect(r"Deploy this\? \[y/N\]: ")
+        screen.type("y\n")
+        screen.expect(r"waits for an approval: cab, for web/g: is CHG-4711 approved\?(.|\n)*Approve cab\? \[y/N\]: ")
+        assert rig.deployments() == []
+        screen.type("y\n")
+        screen.expect(r"Why \(may stay empty\): ")
+        screen.type("CHG-4711\n")
+        assert screen.end() == 0
+    assert any("approved by arn:aws:" in line and "CHG-4711" in line for line in screen.lines())
+    assert len(rig.deployments()) == 1
+
+
+def test_a_no_at_an_approval_leaves_the_run_blocked(make_rig: MakeRig) -> None:
+    rig = make_rig(["web/g"], time_scale=100)
+    gates = "{cab: {type: approval}}"
+    rig.command.write(github(["web"], gates=gates).replace("[g]", "{g: {gates: {before: [cab]}}}"))
+    with terminal(rig, "apply", "release.yaml") as screen:
+        screen.expect(r"Deploy this\? \[y/N\]: ")
+        screen.type("y\n")
+        screen.expect(r"Approve cab\? \[y/N\]: ")
+        screen.type("n\n")
+        assert screen.end() == 6
+    assert screen.lines()[-2].startswith("then resume with: orchestrator resume ")
+    assert rig.deployments() == []

@@ -13,7 +13,7 @@ from simulations import play
 
 SEEDS = int(os.environ.get("ORCHESTRATOR_SEEDS", "2000"))
 """In all."""
-SHARES = {"faults": 0.4, "crashes": 0.3, "rollbacks": 0.15, "leases": 0.15}
+SHARES = {"faults": 0.35, "crashes": 0.25, "rollbacks": 0.15, "gates": 0.15, "leases": 0.1}
 """Of the seeds: those with leases take five times as long as the others."""
 
 
@@ -30,6 +30,11 @@ def test_the_promises_hold_over_crashes(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(30_000, 30_000 + round(SEEDS * SHARES["rollbacks"])))
 def test_the_promises_hold_when_releases_go_back(seed: int) -> None:
     _play("rollbacks", seed)
+
+
+@pytest.mark.parametrize("seed", range(40_000, 40_000 + round(SEEDS * SHARES["gates"])))
+def test_the_promises_hold_at_gates(seed: int) -> None:
+    _play("gates", seed)
 
 
 @pytest.mark.parametrize("seed", range(20_000, 20_000 + round(SEEDS * SHARES["leases"])))

@@ -12,7 +12,7 @@ import pages
 from botocore.loaders import Loader
 
 CODE = pages.ROOT / "orchestrator"
-CALLERS = ("core", "app", "aws")
+CALLERS = ("core", "app", "aws", "gates")
 """The packages whose calls reach AWS."""
 
 NEEDED_BY_CREATE = {"codedeploy:GetDeploymentConfig", "codedeploy:GetApplicationRevision"}
@@ -89,7 +89,8 @@ def needed() -> set[str]:
     codedeploy = {f"codedeploy:{name}" for name in called("codedeploy")}
     s3 = {action for name in called("s3") for action in S3_ACTIONS[name]}
     s3 |= {S3_PARAMETERS[word] for word in set(_strings()) & set(S3_PARAMETERS)}
-    return codedeploy | NEEDED_BY_CREATE | s3 | {"sts:AssumeRole"}
+    cloudwatch = {f"cloudwatch:{name}" for name in called("cloudwatch")}
+    return codedeploy | cloudwatch | NEEDED_BY_CREATE | s3 | {"sts:AssumeRole"}
 
 
 def test_the_policy_is_what_the_code_needs() -> None:

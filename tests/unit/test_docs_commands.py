@@ -14,6 +14,7 @@ import pytest
 from orchestrator.cli.main import COMMANDS, cli
 from orchestrator.cli.sandbox import SandboxGroup
 from orchestrator.core import events as ev
+from orchestrator.core import gate_events as gev
 from orchestrator.core.errors import ExitCode
 from orchestrator.core.model import TargetState
 from orchestrator.core.result import result_of
@@ -68,10 +69,12 @@ def test_the_exit_codes() -> None:
 
 
 def test_every_event_is_in_the_table_with_its_fields() -> None:
+    abstract = {ev.Event, ev.TargetEvent, ev.UnknownEvent, gev.GateEvent, gev.HookEvent}
     classes = [
         found
-        for _, found in inspect.getmembers(ev, inspect.isclass)
-        if issubclass(found, ev.Event) and found not in {ev.Event, ev.TargetEvent, ev.UnknownEvent}
+        for module in (ev, gev)
+        for _, found in inspect.getmembers(module, inspect.isclass)
+        if issubclass(found, ev.Event) and found not in abstract
     ]
     known = {ev.event_type(each): [field.name for field in dataclasses.fields(each)] for each in classes}
     listed = {pages.codes(row[0])[0]: pages.codes(row[1]) for row in pages.rows(pages.section(TEXT, "Events"))}

@@ -11,10 +11,10 @@ import pages
 import pytest
 import yaml
 
-from orchestrator.manifest import load, schema, validate_all
+from orchestrator.manifest import schema, validate_all
 
 SETTINGS = "Settings of targets"
-MEASURED = {"type", "interval", "successes", "failures", "timeout"}
+MEASURED = {"type", "interval", "successes", "failures", "timeout", "limit"}
 SECTIONS: Mapping[str, str] = {
     "Alarms": "Alarms",
     "Application": "Applications",
@@ -39,23 +39,6 @@ SECTIONS: Mapping[str, str] = {
     "TargetInstances": "Target instances",
 }
 """From the models to the sections that describe them."""
-
-EVERYTHING_REFUSED = """
-version: 1
-environments:
-  a: {region: eu-west-1}
-  b: {region: eu-west-1, promote_from: a, soak: 1h, freeze: [{rrule: FREQ=DAILY, start: "01:00", end: "02:00"}]}
-gates: {ok: {type: http, url: "http://localhost/"}}
-applications:
-  x:
-    revision: {appspec: appspec.yaml}
-    gates: {before: [ok]}
-    hooks: {after: [{command: ["true"]}]}
-    bake: 1m
-    wait_for: ready
-    on_ready: continue
-    deployment_groups: [g]
-"""
 
 
 @pytest.fixture(scope="module")
@@ -126,17 +109,6 @@ def test_what_is_sent_has_the_names_of_the_api(text: str) -> None:
         "overrideAlarmConfiguration",
     }
     assert not {name for name in names if f"`{name}" not in sent}
-
-
-def test_what_is_refused_is_listed_and_nothing_else(text: str, tmp_path: Path) -> None:
-    manifest = tmp_path / "release.yaml"
-    manifest.write_text(EVERYTHING_REFUSED)
-    (tmp_path / "appspec.yaml").write_text("version: 0.0\n")
-    release = load(manifest, environment="b", env={})
-    refused = {finding.place.rpartition(".")[2] for finding in release.unsupported(release.targets)}
-    listed = described(text, "Read, but refused for now")
-    assert {key.rpartition(".")[2] for key in listed} == refused
-    assert len(listed) == len(refused)
 
 
 def whole_manifests() -> list[tuple[str, str]]:

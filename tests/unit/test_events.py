@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from orchestrator.core import events as ev
 from orchestrator.core.model import Outcome, TargetState
 from orchestrator.core.state import RunState
+from orchestrator.core.times import format_time, parse_time
 
 GOOD: dict[str, Any] = {"v": 1, "seq": 1, "ts": "2026-11-24T01:47:58.000Z", "run": "r1", "type": "run_resumed"}
 RESUMED = {"version": "1", "host": "h", "pid": 7}
@@ -88,9 +89,9 @@ def test_what_is_no_record_is_a_value_error(data: Any) -> None:
 
 @given(st.floats(0, 4e9))
 def test_times_keep_their_milliseconds(seconds: float) -> None:
-    text = ev.format_time(seconds)
-    assert abs(ev.parse_time(text) - seconds) < 0.0011
-    assert ev.format_time(ev.parse_time(text)) == text
+    text = format_time(seconds)
+    assert abs(parse_time(text) - seconds) < 0.0011
+    assert format_time(parse_time(text)) == text
 
 
 def test_a_record_is_one_line() -> None:

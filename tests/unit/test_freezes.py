@@ -15,9 +15,9 @@ from orchestrator.core import events as ev
 from orchestrator.core.control import OnCancel
 from orchestrator.core.freezing import FreezeWindow, Frozen
 from orchestrator.core.model import GitHubRevision, Outcome, Policy
+from orchestrator.core.outcome import outcome_of
 from orchestrator.core.phases import Phases
 from orchestrator.core.result import exit_code_of
-from orchestrator.core.state import outcome_of
 from orchestrator.manifest.freezes import Windows, calendar_of
 from orchestrator.testing import EPOCH, Script, ScriptedCodeDeploy
 

@@ -192,44 +192,6 @@ def test_every_kind_of_revision(shop: Release) -> None:
     )
 
 
-def test_what_is_not_supported_yet_is_said_where_a_target_uses_it(shop: Release) -> None:
-    places = [finding.place for finding in shop.unsupported(shop.targets)]
-    assert places == [
-        "applications.shop-api.deployment_groups.canary.bake",
-        "applications.shop-api.deployment_groups.canary.gates",
-        "applications.shop-web.deployment_groups.fleet.gates",
-    ]
-    assert all("not supported yet" in finding.message for finding in shop.unsupported(shop.targets))
-    of_one = shop.unsupported([targets(shop)["shop-db/primary"]])
-    assert of_one == []
-
-
-def test_what_is_supported_is_not_complained_about(shop: Release, folder: Path) -> None:
-    text = SHOP
-    release = loaded(text, environment="staging")
-    assert release.unsupported([targets(release)["shop-db/primary"]]) == []
-
-
-@pytest.mark.parametrize(
-    ("settings", "place"),
-    [
-        ("hooks: {before: [{command: [true.sh], timeout: 5s}]}", "hooks"),
-        ("wait_for: ready", "wait_for"),
-        ("on_ready: continue", "on_ready"),
-        ("bake: 1s", "bake"),
-    ],
-)
-def test_settings_that_come_later(folder: Path, settings: str, place: str) -> None:
-    release = loaded(f"applications: {{a: {{revision: {REVISION}, deployment_groups: [x], {settings}}}}}")
-    assert [finding.place for finding in release.unsupported(release.targets)] == [f"applications.a.{place}"]
-
-
-@pytest.mark.parametrize("settings", ["wait_for: succeeded", "on_ready: wait", "bake: 0s", "gates: {before: []}"])
-def test_settings_that_say_what_is_so_anyway(folder: Path, settings: str) -> None:
-    release = loaded(f"applications: {{a: {{revision: {REVISION}, deployment_groups: [x], {settings}}}}}")
-    assert release.unsupported(release.targets) == []
-
-
 # --- levels ----------------------------------------------------------------------------------------------------------
 
 

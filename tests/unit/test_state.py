@@ -10,9 +10,10 @@ from world import target
 from orchestrator.core import events as ev
 from orchestrator.core.errors import ExitCode, StateError
 from orchestrator.core.model import FINAL_STATES, Outcome, TargetState
+from orchestrator.core.outcome import outcome_of
 from orchestrator.core.plan import Step, step_to_dict
 from orchestrator.core.result import exit_code_of
-from orchestrator.core.state import TRANSITIONS, RunState, outcome_of
+from orchestrator.core.state import TRANSITIONS, RunState
 
 S = TargetState
 GOOD = {S.SUCCEEDED, S.UNCHANGED}
