@@ -32,4 +32,4 @@ def resume(ctx: click.Context, /, run: str | None, **given: Any) -> None:
     """
     from orchestrator.cli.run_resume import run_resume  # noqa: PLC0415 - not for --help
 
-    ctx.exit(run_resume(run, given, environment_variables(), stdout=sys.stdout, stderr=sys.stderr))
+    ctx.exit(run_resume(run, given, environment_variables(), stdin=sys.stdin, stdout=sys.stdout, stderr=sys.stderr))

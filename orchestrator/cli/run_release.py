@@ -86,14 +86,15 @@ def run_undertaking(
             lock_wait=options.lock_wait,
             override_freeze=options.override_freeze,
         )
-        state = until_not_asked(state, again, env, stderr, partial(_go_on, env, given["result"], stdout, stderr))
+        state = until_not_asked(state, again, env, stderr, partial(go_on, env, given["result"], stdout, stderr))
     follow = None if rehearses else FOLLOW
     return finish(state, views.output, given["result"], stdout=stdout, stderr=stderr, follow=follow)
 
 
-def _go_on(
+def go_on(
     env: Mapping[str, str], result: Path | None, stdout: TextIO, stderr: TextIO, options: ResumeOptions
 ) -> RunState:
+    """With a run that somebody has just approved."""
     return to_the_end(partial(resume, options, env, stdout=stdout, stderr=stderr), result, stderr).state
 
 

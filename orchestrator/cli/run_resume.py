@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any, TextIO
 
 import click
 
 from orchestrator.app.resuming import ResumeOptions, resume
-from orchestrator.cli.run_release import finish, to_the_end, view_options_of
+from orchestrator.cli.ask_people import until_not_asked
+from orchestrator.cli.run_release import finish, go_on, to_the_end, view_options_of
 from orchestrator.core.control import OnCancel
 
 
 def run_resume(
-    run: str | None, given: Mapping[str, Any], env: Mapping[str, str], *, stdout: TextIO, stderr: TextIO
+    run: str | None, given: Mapping[str, Any], env: Mapping[str, str], *, stdin: TextIO, stdout: TextIO, stderr: TextIO
 ) -> int:
     """Returns the exit code: that of the run, also when it was over before."""
     views = view_options_of(given, stderr, env)
@@ -34,4 +36,8 @@ def run_resume(
     resumed = to_the_end(run_it, given["result"], stderr)
     if resumed.was_over:
         click.echo(f"run {resumed.state.run} is over: there is nothing to resume", file=stderr)
-    return finish(resumed.state, views.output, given["result"], stdout=stdout, stderr=stderr)
+    state = resumed.state
+    if stdin.isatty() and stderr.isatty():
+        again = replace(options, run=state.run)
+        state = until_not_asked(state, again, env, stderr, partial(go_on, env, given["result"], stdout, stderr))
+    return finish(state, views.output, given["result"], stdout=stdout, stderr=stderr)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchestrator.app.undertakings import Planned
-from orchestrator.cli.show_plan import NOTHING_TO_DO, title_of, waits_of
+from orchestrator.cli.show_plan import NOTHING_TO_DO, gates_of_run, title_of, waits_of
 from orchestrator.core.model import describe_revision
 from orchestrator.core.plan import Step
 from orchestrator.sinks.text import one_line, plural, short_digests
@@ -24,8 +24,12 @@ def plan_as_markdown(planned: Planned) -> str:
         lines += [f"**{NOTHING_TO_DO}**"]
     kept = [step for step in plan.steps if step.action != "deploy"]
     lines += _kept(kept)
-    if planned.remarks:
-        lines += ["", *(f"> {_cell(remark)}" for remark in planned.remarks)]
+    if planned.remarks or gates_of_run(plan):
+        lines += [
+            "",
+            *(f"> {_cell(line)}" for line in gates_of_run(plan)),
+            *(f"> {_cell(remark)}" for remark in planned.remarks),
+        ]
     return "\n".join(lines)
 
 

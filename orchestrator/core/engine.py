@@ -110,7 +110,7 @@ class Engine:
         )
         self._starter = Starter(recorder, self._control, policy=policy, timing=timing)
         self._watcher = Watcher(recorder, self._control, timing=timing)
-        self._stages = Stages(plan, recorder, self._control, outside)
+        self._stages = Stages(plan, recorder, self._control, outside, poll_interval=timing.poll_interval)
         self._plan = plan
         self._timing = timing
         self._standstill = Standstill(

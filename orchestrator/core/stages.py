@@ -28,7 +28,8 @@ from orchestrator.core.shapes import alarms as names_of_alarms
 ALARMS = "the group's alarms"
 """As what a bake watches them; no gate of a manifest can have this name."""
 
-ALARMS_INTERVAL = 15.0
+POLLS_BETWEEN_ALARMS = 3
+"""The group's alarms are looked at as often as every third poll: each 15 s against AWS."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,7 +45,10 @@ class Outside:
 class Stages:
     """One for a run. Whatever goes wrong outside is a verdict; only `StateError` is raised."""
 
-    def __init__(self, plan: Plan, recorder: Recorder, control: Control, outside: Outside) -> None:
+    def __init__(
+        self, plan: Plan, recorder: Recorder, control: Control, outside: Outside, *, poll_interval: float
+    ) -> None:
+        """`poll_interval`: seconds."""
         self._plan = plan
         self._recorder = recorder
         self._state = recorder.state
@@ -52,6 +56,7 @@ class Stages:
         self.approvals = Approvals(recorder, approval_gates(plan), rehearsal=outside.rehearsal)
         self.gating = Gating(recorder, outside.gates, self.approvals)
         self.hooks = Hooks(recorder, outside.commands)
+        self._alarms_interval = POLLS_BETWEEN_ALARMS * poll_interval
         self._begun = anyio.Event()
         """Set when the run's own gates and hooks let targets start."""
 
@@ -174,7 +179,7 @@ class Stages:
         if known.bake_until is None:
             alarms = await self._alarms(target, region) if controls.bake else ()
             self._recorder.record(gev.BakeStarted(target=target.id, seconds=controls.bake, alarms=alarms))
-        watched = (*gates, *_watch(known.bake_alarms))
+        watched = (*gates, *_watch(known.bake_alarms, self._alarms_interval))
         hold_until = known.bake_until or 0.0
         place = self._place(step, "after", hold_until=hold_until)
         return await self.gating.pass_all(place, watched, over=self._control.stopping)
@@ -214,14 +219,12 @@ class Stages:
             self._recorder.record(ev.WarningRaised(message=held.reason, target=target))
 
 
-def _watch(alarms: Sequence[str]) -> tuple[GateSpec, ...]:
+def _watch(alarms: Sequence[str], interval: float) -> tuple[GateSpec, ...]:
     """A gate over the group's alarms: bad once is enough, as it is for CodeDeploy."""
     if not alarms:
         return ()
     settings = {"names": list(alarms)}
-    return (
-        GateSpec(name=ALARMS, kind="cloudwatch_alarm", settings=settings, interval=ALARMS_INTERVAL, is_lenient=True),
-    )
+    return (GateSpec(name=ALARMS, kind="cloudwatch_alarm", settings=settings, interval=interval, is_lenient=True),)
 
 
 async def _cancel_after(event: anyio.Event, scope: anyio.CancelScope) -> None:
