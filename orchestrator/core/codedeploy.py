@@ -14,6 +14,7 @@ from typing import Any
 import anyio
 
 from orchestrator.core import shapes
+from orchestrator.core.calling_off import cancel_after
 from orchestrator.core.chunks import chunks
 from orchestrator.core.errors import AnswerLostError, CallError, RefusedError, ThrottledError
 from orchestrator.core.limiter import Budget, Priority, Ticket
@@ -304,17 +305,12 @@ class CodeDeploy:
             return await self.budget.acquire(priority)
         ticket: Ticket | None = None
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_cancel_after, unless, tasks.cancel_scope)
+            tasks.start_soon(cancel_after, unless, tasks.cancel_scope)
             ticket = await self.budget.acquire(priority)
             tasks.cancel_scope.cancel()
         if ticket is None or unless.is_set():
             raise _NotSentError
         return ticket
-
-
-async def _cancel_after(event: anyio.Event, scope: anyio.CancelScope) -> None:
-    await event.wait()
-    scope.cancel()
 
 
 def create_parameters(target: Target, revision: Revision, token: str) -> dict[str, Any]:

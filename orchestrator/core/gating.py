@@ -12,6 +12,7 @@ import anyio
 
 from orchestrator.core import gate_events as gev
 from orchestrator.core.approvals import Approvals
+from orchestrator.core.calling_off import cancel_after
 from orchestrator.core.controls import GateSpec
 from orchestrator.core.errors import OrchestratorError
 from orchestrator.core.gate_state import GateRun
@@ -81,7 +82,7 @@ class Gating:
         failed: list[str] = []
         is_done = False
         async with anyio.create_task_group() as all_of_it:
-            all_of_it.start_soon(_cancel_after, over, all_of_it.cancel_scope)
+            all_of_it.start_soon(cancel_after, over, all_of_it.cancel_scope)
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._hold, place)
                 for gate in gates:
@@ -185,8 +186,3 @@ def _pause(place: Place, spec: GateSpec, gate: GateRun, now: float) -> float:
     """To the next measurement: its interval, or a moment that decides."""
     moments = [moment for moment in (place.hold_until, gate.deadline) if moment is not None and moment > now]
     return min([spec.interval, *(moment - now for moment in moments)])
-
-
-async def _cancel_after(event: anyio.Event, scope: anyio.CancelScope) -> None:
-    await event.wait()
-    scope.cancel()

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import anyio
 
 from orchestrator.core import gate_events as gev
+from orchestrator.core.calling_off import cancel_after
 from orchestrator.core.controls import HookSpec, HookTime
 from orchestrator.core.gate_state import HookRun
 from orchestrator.core.gating import INTERRUPTED, PASSED, Held
@@ -54,7 +55,7 @@ class Hooks:
         self.running += 1
         try:
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(_cancel_after, over, tasks.cancel_scope)
+                tasks.start_soon(cancel_after, over, tasks.cancel_scope)
                 ran = await self._commands.run(hook, {**facts, "ORCHESTRATOR_HOOK": when})
                 tasks.cancel_scope.cancel()
         finally:
@@ -74,8 +75,3 @@ class Hooks:
         self._recorder.record(finished)
         await self._recorder.commit()  # what has run isn't run again
         return finished
-
-
-async def _cancel_after(event: anyio.Event, scope: anyio.CancelScope) -> None:
-    await event.wait()
-    scope.cancel()

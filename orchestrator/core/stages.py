@@ -10,6 +10,7 @@ import anyio
 from orchestrator.core import events as ev
 from orchestrator.core import gate_events as gev
 from orchestrator.core.approvals import Approvals, approval_gates
+from orchestrator.core.calling_off import cancel_after
 from orchestrator.core.control import Control
 from orchestrator.core.controls import Controls, GateSpec
 from orchestrator.core.errors import CallError
@@ -119,7 +120,7 @@ class Stages:
     async def _until_begun(self) -> None:
         async with anyio.create_task_group() as tasks:
             for event in (self._begun, self._control.closing):
-                tasks.start_soon(_cancel_after, event, tasks.cancel_scope)
+                tasks.start_soon(cancel_after, event, tasks.cancel_scope)
 
     async def right_before(self, step: Step) -> Held:
         """The hooks, with the target's place taken."""
@@ -225,8 +226,3 @@ def _watch(alarms: Sequence[str], interval: float) -> tuple[GateSpec, ...]:
         return ()
     settings = {"names": list(alarms)}
     return (GateSpec(name=ALARMS, kind="cloudwatch_alarm", settings=settings, interval=interval, is_lenient=True),)
-
-
-async def _cancel_after(event: anyio.Event, scope: anyio.CancelScope) -> None:
-    await event.wait()
-    scope.cancel()
