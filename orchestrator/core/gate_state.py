@@ -58,13 +58,17 @@ class GateState:
     hooks: dict[HookKey, HookRun] = field(default_factory=dict)
     approvals: dict[str, ev.ApprovalDecided] = field(default_factory=dict)
     """By the gate's name."""
+    at: dict[str | None, list[GateRun]] = field(default_factory=dict)
+    """The gates by their targets: views ask for those of each."""
+    running: dict[str | None, HookKey] = field(default_factory=dict)
+    """The hook without an end, by its target."""
 
     def open_at(self, target: str | None) -> Iterator[GateRun]:
         """Those of the target (None: the run's own) that are asked and not decided, in the order in which they began.
 
         Approvals of people come last: what is measured is what may change by itself.
         """
-        found = [gate for gate in self.gates.values() if gate.target == target and gate.passed is None]
+        found = [gate for gate in self.at.get(target, ()) if gate.passed is None]
         return iter(sorted(found, key=lambda gate: gate.kind == "approval"))
 
     def asked_since(self, gate: str) -> tuple[float, float | None] | None:
@@ -85,8 +89,8 @@ class GateState:
 
     def failed_at(self, target: str | None) -> str | None:
         """Why a gate or a hook has failed there."""
-        for gate in self.gates.values():
-            if gate.target == target and gate.passed is False:
+        for gate in self.at.get(target, ()):
+            if gate.passed is False:
                 return f"gate {gate.gate}: {gate.reason}"
         for (owner, when, _), hook in self.hooks.items():
             if owner == target and when != "on_failure" and hook.finished is not None and not hook.finished.ok:
@@ -107,15 +111,17 @@ class GateState:
             case ev.ApprovalDecided():
                 self.approvals.setdefault(event.gate, event)
             case ev.HookStarted():
-                self.hooks[event.target, event.when, event.number] = HookRun(command=event.command)
+                key = (event.target, event.when, event.number)
+                self.hooks[key], self.running[event.target] = HookRun(command=event.command), key
             case ev.HookFinished():
                 if (hook := self.hooks.get((event.target, event.when, event.number))) is not None:
                     hook.finished = event
+                    self.running.pop(event.target, None)
             case _:
                 pass
 
     def _wait(self, event: ev.GateWaiting, ts: float) -> None:
-        self.gates[_key(event)] = GateRun(
+        gate = GateRun(
             gate=event.gate,
             target=event.target,
             phase=event.phase,
@@ -125,6 +131,8 @@ class GateState:
             held=event.held,
             message=event.message,
         )
+        self.gates[_key(event)] = gate
+        self.at.setdefault(event.target, []).append(gate)
 
     def _decide(self, event: ev.GateEvent, reason: str, *, passed: bool) -> None:
         if (gate := self.gates.get(_key(event))) is not None:

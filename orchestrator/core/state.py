@@ -298,6 +298,7 @@ class RunState:
 
     def _resume(self) -> None:
         self._reopen()
+        self.gates.running.clear()  # a hook without an end went with its process
         if self.rollback is not None:  # nothing is deployed any more; what was asked for last goes on
             self.rollback_finished = None
             if self.rollback_run is None:

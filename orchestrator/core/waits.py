@@ -61,10 +61,10 @@ def _by_state(target: TargetRun, state: RunState) -> Wait | None:
 
 
 def _hook(target: TargetRun, state: RunState) -> Wait | None:
-    for (owner, when, _), hook in state.gates.hooks.items():
-        if owner == target.id and hook.finished is None:
-            return Wait(kind="hook", text=f"its {when} hook `{' '.join(hook.command)}`")
-    return None
+    key = state.gates.running.get(target.id)
+    if key is None:
+        return None
+    return Wait(kind="hook", text=f"its {key[1]} hook `{' '.join(state.gates.hooks[key].command)}`")
 
 
 def _gate(target: TargetRun, state: RunState) -> Wait | None:
@@ -118,6 +118,8 @@ def _open_needs(target: TargetRun, state: RunState) -> Iterator[str]:
 
 def _slot(target: TargetRun, state: RunState) -> Wait:
     """Which limit is full; the targets that take its places."""
+    if not any(state.limits.get(layer) for layer in ("deployments", "per_region", "pools")):
+        return Wait(kind="limit", text="a free slot")
     running = [other for other in state.targets.values() if _holds_place(other, state)]
     limits = state.limits
     layers: tuple[tuple[Kind, str, int | None, list[TargetRun]], ...] = (

@@ -129,8 +129,8 @@ def still(state: RunState, now: float) -> str:
     if active:
         parts.append("still running: " + listing([_active(target, state, now) for target in active], _NAMED))
     if waiting:
-        names = [f"{one_line(target.id)} (for {waits_for(target, state)})" for target in waiting]
-        parts.append("waiting: " + listing(names, _NAMED))
+        names = [f"{one_line(target.id)} (for {waits_for(target, state)})" for target in waiting[:_NAMED]]
+        parts.append("waiting: " + listing([*names, *(target.id for target in waiting[_NAMED:])], _NAMED))
     if state.throttles:
         parts.append(f"throttled {plural(state.throttles, 'time')}")
     return "; ".join(parts) or "finishing"

@@ -17,7 +17,7 @@ from orchestrator.core.model import Outcome, TargetState
 from orchestrator.core.state import RunState
 from orchestrator.sinks.frame import frame
 from orchestrator.sinks.live import LiveSink, make_console, picture
-from orchestrator.sinks.plain import PlainSink, still
+from orchestrator.sinks.plain import SILENCE, PlainSink, still
 from orchestrator.sinks.summary import summary
 from orchestrator.sinks.waiting import waits_for
 
@@ -143,6 +143,22 @@ def test_a_target_waits_for_its_open_needs_then_its_revision_then_a_slot() -> No
     assert waits_for(api, state) == "a free slot"
     story.tell(ev.TargetBlocked(target="api/fleet", reason="d-FOREIGN is active"))
     assert waits_for(api, state) == "d-FOREIGN is active"
+
+
+def test_before_its_first_event_a_run_says_what_lock_it_waits_for(virtual: Any) -> None:
+    stream = io.StringIO()
+
+    async def wait() -> None:
+        sink = PlainSink(stream, clock=lambda: NOON, zone=UTC)
+        sink.say("waiting for the lock of run r0")
+        with anyio.move_on_after(SILENCE * 1.5):
+            await sink.run()
+
+    virtual(wait())
+    assert stream.getvalue().splitlines() == [
+        "12:00:00 waiting for the lock of run r0",
+        "12:00:00 still waiting for the lock of run r0",
+    ]
 
 
 def test_many_needs_are_not_all_named() -> None:
