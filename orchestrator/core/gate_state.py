@@ -79,6 +79,13 @@ class GateState:
         first = min(found, key=lambda run: run.since)
         return first.since, first.deadline
 
+    def forget(self, target: str) -> None:
+        """Another deployment of it begins: what was asked about the one before says nothing of this one."""
+        kept = [gate for gate in self.at.pop(target, []) if gate.phase == "before"]
+        self.gates = {key: gate for key, gate in self.gates.items() if key[0] != target or key[1] == "before"}
+        if kept:
+            self.at[target] = kept
+
     def is_through(self, controls: Controls) -> bool:
         """Whether the run's own after-gates have passed and its after-hooks have run."""
         gates = [self.gates.get((None, "after", gate.name)) for gate in controls.gates_after]

@@ -7,7 +7,7 @@ from orchestrator.core.events import Event
 from orchestrator.core.state import RunState
 from orchestrator.core.times import format_time
 from orchestrator.sinks.phrase import Phrase
-from orchestrator.sinks.text import duration, one_line
+from orchestrator.sinks.text import duration, listing, one_line
 
 OUTPUT_LINES = 5
 """Lines of a hook's output that are shown; the journal has more."""
@@ -29,6 +29,22 @@ def gate_phrase(event: Event, state: RunState) -> Phrase | None:
             return _of_hook(event)
         case _:
             return None
+
+
+def of_success(event: Event) -> str:
+    """Of a target whose deployment has succeeded, or is about to; empty for anything else."""
+    match event:
+        case gev.BakeStarted(seconds=0.0):
+            return "succeeded; its gates are asked"
+        case gev.BakeStarted():
+            alarms = f"; alarms: {listing(event.alarms, 3)}" if event.alarms else ""
+            return f"baking for {duration(event.seconds)}{alarms}"
+        case gev.MilestoneReached():
+            return f"its deployment has reached {event.milestone}; what waits for it goes on"
+        case gev.TrafficContinued():
+            return f"ContinueDeployment: {'its traffic is shifted' if event.accepted else one_line(event.message)}"
+        case _:
+            return ""
 
 
 def _of_gate(event: gev.GateEvent, state: RunState) -> Phrase | None:

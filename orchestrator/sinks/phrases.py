@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from orchestrator.core import events as ev
 from orchestrator.core.freezing import moment
-from orchestrator.core.gate_events import BakeStarted, MilestoneReached, TrafficContinued
 from orchestrator.core.model import TargetState
 from orchestrator.core.state import RunState, TargetRun
 from orchestrator.sinks.facts import failure_lines, how_long, progress
-from orchestrator.sinks.gate_phrases import gate_phrase
+from orchestrator.sinks.gate_phrases import gate_phrase, of_success
 from orchestrator.sinks.phrase import Phrase
 from orchestrator.sinks.text import duration, listing, one_line, plural, short_digests, size
 from orchestrator.sinks.waiting import why
@@ -115,12 +114,6 @@ def _of_target(event: ev.TargetEvent, target: TargetRun, now: float) -> Phrase |
     match event:
         case ev.TargetBlocked():
             text = f"waits: {one_line(event.reason)}"
-        case BakeStarted():
-            text = _baking(event)
-        case MilestoneReached():
-            text = f"its deployment has reached {event.milestone}; what waits for it goes on"
-        case TrafficContinued():
-            text = f"ContinueDeployment: {'its traffic is shifted' if event.accepted else one_line(event.message)}"
         case ev.DeploymentRefused(code="NotSent"):
             text = f"CreateDeployment wasn't sent: {one_line(event.message)}"
         case ev.DeploymentRefused():
@@ -137,13 +130,8 @@ def _of_target(event: ev.TargetEvent, target: TargetRun, now: float) -> Phrase |
         case ev.TargetFinished():
             text = _finished(event, target, now)
         case _:
-            text = _of_deployment(event)
+            text = _of_deployment(event) or of_success(event)
     return Phrase(about=target.id, text=text, below=below, urgent=_is_urgent(event)) if text else None
-
-
-def _baking(event: BakeStarted) -> str:
-    alarms = f"; alarms: {listing(event.alarms, 3)}" if event.alarms else ""
-    return f"baking for {duration(event.seconds)}{alarms}" if event.seconds else "succeeded; its gates are asked"
 
 
 def _of_deployment(event: ev.TargetEvent) -> str:
