@@ -50,9 +50,6 @@ class Casting:
             return self._inventory.chosen_by(settings)
         return [self._inventory.get(name) for name in group.instances]
 
-    def has(self, group: Group, instance: Instance) -> bool:
-        return instance in self.instances(group) if group.is_tagged else instance.id in group.instances
-
     def cast(self, deployment: Deployment) -> list[Track]:
         """Its tracks, in the order in which they are tried. Raises `Refusal`."""
         match deployment.kind:

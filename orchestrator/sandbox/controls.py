@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from orchestrator.sandbox.codedeploy import CodeDeploy
     from orchestrator.sandbox.ports import Agents
     from orchestrator.sandbox.region import Region
+
+
+Groups = dict[tuple[str, str, str], list[str]]
+"""Account, region and instance -> the targets of its groups."""
 
 
 class UnknownInstanceError(LookupError):
@@ -82,7 +87,8 @@ class Controls:
                 if self._agents is not None and not is_running:
                     await self._agents.stop(instance.id)
         self._codedeploy.changed()
-        return [_view(region, instance) for region, instance in found]
+        groups = self._groups()
+        return [_view(region, instance, groups) for region, instance in found]
 
     def logs(self, name: str) -> list[Json]:
         """By id or by name, as for `set_instance`: what each has been through. Raises `UnknownInstanceError`."""
@@ -96,7 +102,8 @@ class Controls:
         return [instance_log(region, one, log(one.id)) for region, one in found]
 
     def instances(self) -> list[InstanceView]:
-        return [_view(region, instance) for region, instance in self._all()]
+        groups = self._groups()
+        return [_view(region, instance, groups) for region, instance in self._all()]
 
     def hooks(self) -> list[HookView]:
         """The functions that have been called and haven't reported."""
@@ -113,6 +120,15 @@ class Controls:
             if track.hook
         ]
 
+    def _groups(self) -> Groups:
+        found: defaultdict[tuple[str, str, str], list[str]] = defaultdict(list)
+        for region in self._codedeploy.regions.values():
+            for application in region.applications.values():
+                for group in application.groups.values():
+                    for instance in region.casting.instances(group):
+                        found[region.account, region.name, instance.id].append(group.target)
+        return found
+
     def _all(self) -> Iterator[tuple[Region, Instance]]:
         for region in self._codedeploy.regions.values():
             for instance in region.inventory:
@@ -124,8 +140,7 @@ class Controls:
         return f"there is no instance {name!r}" + (f" (did you mean {close[0]!r}?)" if close else "")
 
 
-def _view(region: Region, instance: Instance) -> InstanceView:
-    groups = [group for application in region.applications.values() for group in application.groups.values()]
+def _view(region: Region, instance: Instance, groups: Groups) -> InstanceView:
     return InstanceView(
         id=instance.id,
         name=instance.name,
@@ -135,5 +150,5 @@ def _view(region: Region, instance: Instance) -> InstanceView:
         platform=instance.platform,
         tags=dict(instance.tags),
         is_running=instance.is_running,
-        groups=tuple(group.target for group in groups if region.casting.has(group, instance)),
+        groups=tuple(groups.get((region.account, region.name, instance.id), ())),
     )

@@ -58,7 +58,7 @@ class Deployment:
     started: float | None = None
     ended: float | None = None
     stage: int = -1
-    """The index of its stage in `engine.STAGES`; -1 before the first."""
+    """The index of its stage in `stages.STAGES`; -1 before the first."""
     due: float = NEVER
     """When it goes on, where that isn't the end of an event."""
     deadline: float = NEVER
@@ -78,7 +78,7 @@ class Deployment:
     has_termination_started: bool = False
     rollback_info: Json | None = None
     queue: list[tuple[float, int]] = field(default_factory=list, metadata=NOT_KEPT)
-    """A heap of all due moments, with the number of the track; `engine.queue_of` makes it anew."""
+    """A heap of all due moments, with the number of the track; `stages.queue_of` makes it anew."""
     version: int = 0
     """Another number, another answer of GetDeployment."""
     cached: tuple[tuple[int, str], str] | None = field(default=None, metadata=NOT_KEPT)

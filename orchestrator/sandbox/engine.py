@@ -7,45 +7,36 @@ deployment can be put away and gone on with later, and what an executor runs out
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from heapq import heapify, heappop, heappush
+from heapq import heappop, heappush
 from typing import Literal
 
 from orchestrator.sandbox import rollout
 from orchestrator.sandbox.alarms import Alarms, alarm_message
 from orchestrator.sandbox.casting import Casting, Refusal
 from orchestrator.sandbox.course import Course
-from orchestrator.sandbox.deployments import Deployment, Kind
-from orchestrator.sandbox.lifecycle import ECS_EVENTS, EVENTS, NEVER, SUCCESS, Diagnostics, Track, broken
+from orchestrator.sandbox.deployments import Deployment
+from orchestrator.sandbox.lifecycle import ECS_EVENTS, NEVER, SUCCESS, Diagnostics, broken
 from orchestrator.sandbox.rollout import ImpossibleHealthError
+from orchestrator.sandbox.stages import (
+    ALARM,
+    DEADLINE,
+    DEPLOYMENT,
+    IMPOSSIBLE,
+    STAGES,
+    Stage,
+    close,
+    failure_of,
+    label_of,
+    queue_of,
+    until_of,
+)
 
 HookError = Literal["unknown", "over"]
-Stage = Literal["provision", "deploy", "install", "ready", "reroute", "block", "terminate"]
 
-STAGES: Mapping[Kind, tuple[Stage, ...]] = {
-    "in_place": ("deploy",),
-    "blue_green": ("provision", "install", "ready", "reroute", "block", "terminate"),
-    "blue_green_back": ("reroute", "block"),
-    "ecs": ("install", "ready", "deploy", "terminate"),
-    "ecs_back": ("deploy",),
-    "lambda": ("deploy",),
-}
-
-ECS_INSTALLED = 5
-"""Events of ECS before traffic moves."""
-
-TOO_FEW_HEALTHY = (
-    "The overall deployment failed because too many individual instances failed deployment, too few healthy "
-    "instances are available for deployment, or some instances in your deployment group are experiencing problems."
-)
-_IMPOSSIBLE = "The minimum of healthy instances leaves none to deploy to."
 _TOO_LONG = "The deployment has taken longer than a deployment may."
 _STOPPED = broken("The deployment was stopped before the event ended.")
 _CUT_OFF = broken("The deployment ended before the event did.")
-
-_DEPLOYMENT, _DEADLINE, _ALARM = -1, -2, -3
-"""In place of a track's number in a queue."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,12 +78,12 @@ class Engine:
             if number >= 0:
                 if deployment.tracks[number].due == at:
                     self._event_over(deployment, number, at)
-            elif number == _DEPLOYMENT and deployment.due == at:
+            elif number == DEPLOYMENT and deployment.due == at:
                 deployment.due = NEVER
                 self._go_on(deployment, at)
-            elif number == _DEADLINE and deployment.deadline == at:
+            elif number == DEADLINE and deployment.deadline == at:
                 self._out_of_time(deployment, at)
-            elif number == _ALARM and deployment.alarm_due == at:
+            elif number == ALARM and deployment.alarm_due == at:
                 deployment.alarm_due = NEVER
                 self.stop(deployment, at, "ALARM_ACTIVE", alarm_message(deployment.alarm))
         return deployment.version != version
@@ -199,7 +190,7 @@ class Engine:
         deployment.deadline = at + self._course.longest(deployment)
         deployment.alarm, after = self._course.alarm(deployment)
         deployment.alarm_due = at + after
-        for due, number in ((deployment.deadline, _DEADLINE), (deployment.alarm_due, _ALARM)):
+        for due, number in ((deployment.deadline, DEADLINE), (deployment.alarm_due, ALARM)):
             if due < NEVER:
                 heappush(deployment.queue, (due, number))
         if (message := self._alarms.against(deployment)) is not None:
@@ -237,18 +228,18 @@ class Engine:
 
     def _roll(self, deployment: Deployment, at: float, stage: Stage) -> None:
         tracks = deployment.tracks
-        label = _label(deployment, stage)
+        label = label_of(deployment, stage)
         numbers = [n for n, track in enumerate(tracks) if track.label == label and track.status != "Failed"]
         if not numbers:
             self._next_stage(deployment, at)  # nothing is outdated, or there are no originals
             return
         for number in numbers:
             track = tracks[number]
-            track.until = _until(deployment, stage, len(track.steps))
+            track.until = until_of(deployment, stage, len(track.steps))
         try:
             deployment.wave = self._wave(deployment, numbers, stage)
         except ImpossibleHealthError:
-            self._end(deployment, at, "Failed", ("HEALTH_CONSTRAINTS_INVALID", _IMPOSSIBLE))
+            self._end(deployment, at, "Failed", ("HEALTH_CONSTRAINTS_INVALID", IMPOSSIBLE))
             return
         self._fill(deployment, at)
 
@@ -283,7 +274,7 @@ class Engine:
             return
         deployment.wave = None
         if wave.zones[0].untried or not wave.is_success:
-            self._end(deployment, at, "Failed", _failure(deployment))
+            self._end(deployment, at, "Failed", failure_of(deployment))
             return
         self._next_stage(deployment, at)
 
@@ -350,65 +341,16 @@ class Engine:
         deployment.due = deployment.deadline = deployment.alarm_due = NEVER
         deployment.queue.clear()
         for track in deployment.tracks:
-            _close(track, at, cut_off)
+            close(track, at, cut_off)
 
     # --- the queue
 
     def _wait(self, deployment: Deployment, until: float) -> None:
         deployment.due = until
         if until < NEVER:
-            heappush(deployment.queue, (until, _DEPLOYMENT))
+            heappush(deployment.queue, (until, DEPLOYMENT))
 
     def _end_at(self, deployment: Deployment, number: int, due: float) -> None:
         deployment.tracks[number].due = due
         if due < NEVER:
             heappush(deployment.queue, (due, number))
-
-
-def queue_of(deployment: Deployment) -> list[tuple[float, int]]:
-    """The heap of all that is due, from the moments that the deployment and its tracks hold."""
-    queue = [(track.due, number) for number, track in enumerate(deployment.tracks)]
-    queue += [
-        (deployment.due, _DEPLOYMENT),
-        (deployment.deadline, _DEADLINE),
-        (deployment.alarm_due, _ALARM),
-    ]
-    queue = [entry for entry in queue if entry[0] < NEVER]
-    heapify(queue)
-    return queue
-
-
-def _label(deployment: Deployment, stage: Stage) -> Literal["", "Blue", "Green"]:
-    """Whose events a stage runs. On the way back the originals get the traffic, and the replacements lose it."""
-    if deployment.kind == "blue_green":
-        return "Blue" if stage == "block" else "Green"
-    if deployment.kind == "blue_green_back":
-        return "Green" if stage == "block" else "Blue"
-    return ""
-
-
-def _until(deployment: Deployment, stage: Stage, count: int) -> int:
-    if stage != "install":
-        return count
-    return ECS_INSTALLED if deployment.kind == "ecs" else len(EVENTS)
-
-
-def _failure(deployment: Deployment) -> tuple[str, str]:
-    if deployment.is_server:
-        return "HEALTH_CONSTRAINTS", TOO_FEW_HEALTHY
-    event = next(step.name for step in deployment.tracks[0].steps if step.status == "Failed")
-    if event in deployment.hooks:
-        return "HOOK_EXECUTION_FAILURE", f"The hook of {event} ({deployment.hooks[event]}) failed."
-    return "INTERNAL_ERROR", f"{event} failed."
-
-
-def _close(track: Track, at: float, cut_off: Diagnostics) -> None:
-    """What has become of an instance when the deployment ends."""
-    track.due, track.is_external, track.hook = NEVER, False, ""
-    if track.status == "InProgress":
-        step = track.steps[track.at]
-        step.status, step.end, step.diagnostics = "Failed", at, cut_off
-        track.status, track.updated = "Failed", at
-    elif track.status in ("Pending", "Ready"):
-        track.status, track.updated = "Skipped", at
-    track.skip_rest()

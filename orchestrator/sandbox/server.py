@@ -103,7 +103,7 @@ class Endpoint:
         return peak_running(self._all())
 
     def set_faults(self, faults: Faults) -> None:
-        """From now on these. What is decided when a deployment is created stays as it was for those there are."""
+        """From now on these; an event that has begun goes on as it did."""
         if problems := list(faults.problems()):
             raise ValueError("\n".join(problems))
         self._injector.replace(faults)

@@ -27,6 +27,7 @@ Resources:
 Hooks:
   - AfterAllowTestTraffic: check-cart
 """
+BROKEN = ECS + "# a task set that never comes up"
 SPEEDS = Speeds(lead=0.5, event=(1, 1), task_set=(100, 100))
 LISTENER = "arn:aws:elasticloadbalancing:eu-west-1:000000000000:listener/a"
 ECS_GROUP = {
@@ -67,7 +68,8 @@ async def aws() -> AsyncIterator[Service]:
         Function(name="broken", reports="Failed"),
         Function(name="silent", reports="nothing"),
     )
-    faults = Faults(failures=(Failure(target="cart/*", event="Install", revision="never"),))
+    broken = hashlib.sha256(BROKEN.encode()).hexdigest()
+    faults = Faults(failures=(Failure(target="cart/*", event="Install", revision=broken),))
     with service(faults, speeds=SPEEDS, functions=functions) as found:
         yield found
 
@@ -292,3 +294,13 @@ async def test_each_platform_has_its_configurations_and_parameters(aws: Service)
     aws.now += 60
     batch = {"deploymentId": deployment_id, "targetIds": ["mailer", "mailer"]}
     assert await aws.code("BatchGetDeploymentTargets", **batch) == "DeploymentTargetListSizeExceededException"
+
+
+async def test_a_task_set_that_does_not_come_up(aws: Service) -> None:
+    await group(aws, "ECS")
+    deployment_id = await deploy(aws, BROKEN)
+    aws.now += 200
+    info = await aws.info(deployment_id)
+    assert (info["status"], info["errorInformation"]["code"]) == ("Failed", "ECS_UPDATE_ERROR")
+    events = (await target(aws, deployment_id))["lifecycleEvents"]
+    assert [one["status"] for one in events] == ["Succeeded", "Failed"] + ["Skipped"] * 6
