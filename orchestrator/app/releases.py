@@ -47,8 +47,10 @@ class ReleaseOptions:
     include_dependents: bool = False
     force: bool = False
     sandbox: bool = False
-    time_scale: float = 1.0
-    """Of the embedded sandbox."""
+    time_scale: float | None = None
+    """Of the embedded sandbox; None: what its fleet file says, or 10."""
+    fleet: Path | None = None
+    """What it plays; None: every group with three ordinary instances."""
     hooks: Hooks = "none"
     """What its instances do with scripts."""
     instances_dir: Path | None = None
@@ -86,6 +88,8 @@ def prepare(options: ReleaseOptions, env: Mapping[str, str]) -> Prepared:
             "--hooks, --instances-dir and --instance-image are about the instances of the sandbox",
             hint="give --sandbox, too",
         )
+    if not options.sandbox and options.fleet is not None:
+        raise UsageError("--fleet is what the sandbox plays", hint="give --sandbox, too")
     release = load(
         options.manifest,
         environment=options.environment,
@@ -219,14 +223,20 @@ async def _verified(plan: Plan, release: Release, before: str, state: State) -> 
 @asynccontextmanager
 async def _sandbox(prepared: Prepared, options: ReleaseOptions) -> AsyncIterator[Mapping[str, str]]:
     from orchestrator.app.rehearsal import fleet_of  # noqa: PLC0415 - only with --sandbox
-    from orchestrator.sandbox.options import SandboxOptions  # noqa: PLC0415 - as above
+    from orchestrator.sandbox.fleetfile import read_fleet  # noqa: PLC0415 - as above
+    from orchestrator.sandbox.fleetmerge import merged_fleet, merged_options  # noqa: PLC0415 - as above
+    from orchestrator.sandbox.options import Faults  # noqa: PLC0415 - as above
     from orchestrator.sandbox.rehearsal import agents_maker  # noqa: PLC0415 - as above
     from orchestrator.sandbox.server import Sandbox  # noqa: PLC0415 - as above
 
-    settings = SandboxOptions(time_scale=options.time_scale)
-    fleet = fleet_of([prepared.release], instances=settings.instances)
     try:
-        agents = agents_maker(options.hooks, options.instances_dir, None, image=options.instance_image)
+        file = read_fleet(options.fleet) if options.fleet is not None else None
+        settings = merged_options(file, faults=Faults(), time_scale=options.time_scale)
+        fleet = fleet_of([prepared.release], instances=settings.instances)
+        if file is not None:
+            fleet = merged_fleet(file, fleet)
+        repositories = settings.repositories or None
+        agents = agents_maker(options.hooks, options.instances_dir, repositories, image=options.instance_image)
     except ValueError as error:
         raise UsageError(str(error)) from None
     async with Sandbox(fleet, settings, agents=agents).serve() as endpoint:

@@ -11,6 +11,7 @@ import click
 from orchestrator.cli.options import (
     environment_option,
     environment_variables,
+    fleet_option,
     instance_options,
     manifest_argument,
     option,
@@ -52,10 +53,10 @@ view_options = together(
 @option(
     "--time-scale",
     type=click.FloatRange(min=0),
-    default=10.0,
-    show_default=True,
+    show_default="10",
     help="How much faster than life the sandbox goes; 0: at once.",
 )
+@fleet_option
 @instance_options
 @option("--yes", is_flag=True, help="Don't ask.")
 @override_option

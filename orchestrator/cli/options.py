@@ -163,6 +163,11 @@ def environment_variables() -> Mapping[str, str]:
     return os.environ
 
 
+fleet_option = option(
+    "--fleet",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="What the sandbox plays: instances with tags and zones, speeds, faults. docs/sandbox.md shows such a file.",
+)
 instance_options = together(
     option(
         "--hooks",

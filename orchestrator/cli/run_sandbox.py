@@ -5,9 +5,8 @@ from __future__ import annotations
 import signal
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import anyio
 import click
@@ -16,13 +15,11 @@ from orchestrator.app.offline import sandbox_fleet
 from orchestrator.cli.files import check_writable
 from orchestrator.core.errors import UsageError
 from orchestrator.sandbox.fleetfile import FleetFile, read_fleet
-from orchestrator.sandbox.fleetmerge import merged_faults, merged_fleet
+from orchestrator.sandbox.fleetmerge import merged_fleet, merged_options
 from orchestrator.sandbox.home import HomeError
 from orchestrator.sandbox.options import Failure, Faults, SandboxOptions
 from orchestrator.sandbox.rehearsal import agents_maker
 from orchestrator.sandbox.server import Sandbox, export_lines
-
-T = TypeVar("T")
 
 
 def run_sandbox(
@@ -57,29 +54,16 @@ def sandbox_options(given: Mapping[str, Any], file: FleetFile | None = None) -> 
         reset_before=given["reset_before"],
         reset_after=given["reset_after"],
     )
-    options = SandboxOptions(
+    return merged_options(
+        file,
+        faults=faults,
+        time_scale=given["time_scale"],
+        instances=given["instances"],
+        seed=given["seed"],
         host=given["host"],
         port=given["port"],
-        time_scale=_first(given["time_scale"], file and file.time_scale, 10.0),
-        instances=_first(given["instances"], file and file.instances_per_group, 3),
-        seed=_first(given["seed"], file and file.seed, 0),
         data=given["data"],
-        faults=merged_faults(file, faults) if file is not None else faults,
     )
-    if file is None:
-        return options
-    return replace(
-        options,
-        speeds=file.speeds,
-        functions=file.functions,
-        alarms=file.alarms,
-        repositories=file.repositories,
-    )
-
-
-def _first(*values: T | None) -> T:
-    """The first that is given."""
-    return next(value for value in values if value is not None)
 
 
 def _failure(text: str) -> Failure:

@@ -10,6 +10,7 @@ import click
 from orchestrator.cli.options import (
     environment_option,
     environment_variables,
+    fleet_option,
     instance_options,
     option,
     output_option,
@@ -38,11 +39,7 @@ class SandboxGroup(click.Group):
 @variable_option
 @option("--host", default="127.0.0.1", show_default=True, help="A loopback address.")
 @option("--port", type=click.IntRange(0, 65535), default=0, help="0: any that is free.")
-@option(
-    "--fleet",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="What to play: instances with tags and zones, speeds, faults. docs/sandbox.md shows such a file.",
-)
+@fleet_option
 @option("--instances", type=click.IntRange(0, 1000), show_default="3", help="Instances of each group.")
 @option(
     "--time-scale",

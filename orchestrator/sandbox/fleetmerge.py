@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any, TypeVar
 
 from orchestrator.sandbox.configs import Zonal
 from orchestrator.sandbox.fleet import DEFAULT_ACCOUNT, BlueGreenSpec, ConfigSpec, FleetSpec, GroupSpec, InstanceSpec
 from orchestrator.sandbox.fleetfaults import Found
 from orchestrator.sandbox.fleetfile import FleetFile, GroupEntry
-from orchestrator.sandbox.fleetnodes import similar
+from orchestrator.sandbox.fleetnodes import Notes, similar
 from orchestrator.sandbox.health import HealthRule
-from orchestrator.sandbox.options import AlarmFault, Failure, Faults, Lost, Slow
+from orchestrator.sandbox.options import AlarmFault, Failure, Faults, Lost, SandboxOptions, Slow
 
 MINUTE = 60.0
 
 T = TypeVar("T", Failure, Slow, Lost, AlarmFault)
+N = TypeVar("N", int, float)
 
 
 def merged_fleet(file: FleetFile, fleet: FleetSpec) -> FleetSpec:
@@ -37,6 +39,36 @@ def merged_fleet(file: FleetFile, fleet: FleetSpec) -> FleetSpec:
         configs=(*_without(fleet.configs, file), *_configs(file, groups, region, account)),
         instances=tuple(_loose(file, region, account)),
     )
+
+
+def merged_options(
+    file: FleetFile | None,
+    *,
+    faults: Faults,
+    time_scale: float | None,
+    instances: int | None = None,
+    seed: int | None = None,
+    **others: Any,
+) -> SandboxOptions:
+    """What is given wins over what the file says. Raises ValueError."""
+    if file is None:
+        file = FleetFile(notes=Notes(Path()))
+    return SandboxOptions(
+        time_scale=_first(time_scale, file.time_scale, 10.0),
+        instances=_first(instances, file.instances_per_group, 3),
+        seed=_first(seed, file.seed, 0),
+        faults=merged_faults(file, faults),
+        speeds=file.speeds,
+        functions=file.functions,
+        alarms=file.alarms,
+        repositories=file.repositories,
+        **others,
+    )
+
+
+def _first(*values: N | None) -> N:
+    """The first that is given."""
+    return next(value for value in values if value is not None)
 
 
 def merged_faults(file: FleetFile, given: Faults) -> Faults:

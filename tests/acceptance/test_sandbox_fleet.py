@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from awscli import find_aws
-from rig import Command, interrupt
+from rig import Command, github, interrupt
 
 FLEET = """
 seed: 3
@@ -97,3 +97,18 @@ def test_a_broken_fleet_starts_nothing(command: Command) -> None:
     assert "fleet.yaml:1:1: unknown key 'sede' (did you mean 'seed'?)" in ended.err
     assert "fleet.yaml:3:16: groups.shop/fleet: unknown key 'instance' (did you mean 'instances'?)" in ended.err
     assert command("sandbox", "--fleet", "missing.yaml").code == 2
+
+
+def test_apply_rehearses_with_a_fleet(command: Command) -> None:
+    command.write(github(["web"], state="./state"))
+    fleet = "time_scale: 0\nfaults:\n  - {target: web/*, instances: [0], fails: ValidateService, log: no answer}\n"
+    (command.folder / "fleet.yaml").write_text(fleet)
+    ended = command("apply", "release.yaml", "--sandbox", "--fleet", "fleet.yaml")
+    assert ended.code == 3
+    assert "no answer" in ended.err + ended.out
+    refused = command("apply", "release.yaml", "--fleet", "fleet.yaml")
+    assert (refused.code, "give --sandbox" in refused.err) == (2, True)
+    (command.folder / "fleet.yaml").write_text("groups:\n  web/h: {}\n")
+    unknown = command("apply", "release.yaml", "--sandbox", "--fleet", "fleet.yaml")
+    assert unknown.code == 2
+    assert "fleet.yaml:2:3: groups: the manifest has no group web/h (did you mean 'web/g'?)" in unknown.err
