@@ -24,6 +24,7 @@ pytestmark = pytest.mark.anyio
 
 GITHUB = {"revisionType": "GitHub", "gitHubLocation": {"repository": "acme/shop", "commitId": "good"}}
 BAD = {"revisionType": "GitHub", "gitHubLocation": {"repository": "acme/shop", "commitId": "bad"}}
+LONG = {"revisionType": "GitHub", "gitHubLocation": {"repository": "acme/shop", "commitId": "long"}}
 FLEET = """
 speeds: {lead: 0s, event: 20s, provision: 20s, drain: 0s}
 groups:
@@ -32,9 +33,10 @@ groups:
     deployment_config: CodeDeployDefault.AllAtOnce
     alarms: [p99]
     auto_rollback: [DEPLOYMENT_FAILURE, DEPLOYMENT_STOP_ON_ALARM]
-  shop/green: {blue_green: {ready_wait: 1h, termination_wait: 1h}}
+  shop/green: {blue_green: {ready_wait: 48h, termination_wait: 48h}}
 faults:
   - {target: shop/*, revision: bad, fails: ValidateService, script: check.sh, log: 503}
+  - {target: shop/*, revision: long, stuck: true}
 """
 
 
@@ -117,7 +119,7 @@ async def test_an_alarm_from_outside(tmp_path: Path) -> None:
     async with sandbox(tmp_path, "calls: {latency: 10ms}") as (endpoint, client):
         good = await deploy(client, "fleet")
         await until(client, good, status="Succeeded")
-        stopped = await deploy(client, "fleet")
+        stopped = await deploy(client, "fleet", LONG)
         await until(client, stopped, status="InProgress")
         endpoint.controls.set_alarm("p99", "on")
         info = await until(client, stopped, status="Stopped")
@@ -138,7 +140,7 @@ async def test_lost_answers_of_creates(tmp_path: Path) -> None:
     lost = "calls: {reset_after: 100%, operations: [CreateDeployment], times: 1}"
     async with sandbox(tmp_path, lost) as (endpoint, client):
         with pytest.raises(BotoCoreError):  # the connection is gone, with the answer
-            await deploy(client, "fleet")
+            await deploy(client, "fleet", LONG)
         assert len(endpoint.deployments("shop", "fleet")) == 1  # carried out all the same
         with pytest.raises(client.exceptions.DeploymentLimitExceededException):
-            await deploy(client, "fleet")
+            await deploy(client, "fleet", LONG)
