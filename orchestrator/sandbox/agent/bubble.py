@@ -57,17 +57,19 @@ class Tools:
     bwrap: str
     nsenter: str
     prlimit: str
+    nice: str
 
 
 def find_tools() -> Tools:
     """Tries them out, too. Raises `NoBubblewrapError`. Takes about 10 ms."""
-    paths = {name: shutil.which(name) for name in ("bwrap", "nsenter", "prlimit")}
+    paths = {name: shutil.which(name) for name in ("bwrap", "nsenter", "prlimit", "nice")}
     missing = [name for name, path in paths.items() if path is None]
     if missing:
         raise NoBubblewrapError(
-            f"hooks can't be run here: {', '.join(missing)} isn't installed (packages bubblewrap and util-linux)"
+            f"hooks can't be run here: {', '.join(missing)} isn't installed "
+            "(packages bubblewrap, util-linux and coreutils)"
         )
-    tools = Tools(bwrap=paths["bwrap"] or "", nsenter=paths["nsenter"] or "", prlimit=paths["prlimit"] or "")
+    tools = Tools(**{name: path or "" for name, path in paths.items()})
     trial = [tools.bwrap, "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "--unshare-all"]
     try:
         done = subprocess.run([*trial, "true"], capture_output=True, timeout=_START, check=False)  # noqa: S603 - fixed
@@ -117,7 +119,8 @@ class Bubble:
         return [*self._prefix(), *join, "--", self.tools.bwrap, *self._view(environment), *inside, "--", *argv]
 
     def _prefix(self) -> list[str]:
-        return [self.tools.prlimit, *self.limits.prlimit(), "--"]
+        """Scripts come last on the processor: one that forks for ever must not keep us from seeing it."""
+        return [self.tools.nice, "-n", "19", self.tools.prlimit, *self.limits.prlimit(), "--"]
 
     def _view(self, environment: Mapping[str, str]) -> list[str]:
         """What a process of the instance sees."""
