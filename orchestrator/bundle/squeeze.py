@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Iterator
 
 import deflate
 
@@ -75,15 +76,18 @@ LAST = b"\x03\x00"
 
 def stored(content: Buffer) -> bytes:
     """As blocks of raw deflate that aren't compressed."""
+    return b"".join(_stored(content))
+
+
+def _stored(content: Buffer) -> Iterator[Buffer]:
     view = memoryview(content)
-    parts: list[Buffer] = []
     for at in range(0, len(view), _STORED_BLOCK):
         block = view[at : at + _STORED_BLOCK]
-        parts += (struct.pack("<BHH", 0, len(block), len(block) ^ 0xFFFF), block)
-    return b"".join(parts)
+        yield struct.pack("<BHH", 0, len(block), len(block) ^ 0xFFFF)
+        yield block
 
 
 def gzip_member(content: Buffer, compression: Compression, *, dense: bool) -> bytes:
     """A whole gzip stream. Several of them in a row are one, too."""
-    body = stored(content) + LAST if dense else deflated(content, compression)
-    return b"".join((_GZIP_HEAD, body, _GZIP.pack(crc32(content), len(content) & 0xFFFFFFFF)))
+    body = (*_stored(content), LAST) if dense else (deflated(content, compression),)
+    return b"".join((_GZIP_HEAD, *body, _GZIP.pack(crc32(content), len(content) & 0xFFFFFFFF)))
