@@ -49,12 +49,16 @@ def rehearsing(command: Command) -> Iterator[Aws]:
     assert process.returncode == 0
 
 
-def ended(aws: Aws, deployment_id: str) -> Any:
+def until(aws: Aws, deployment_id: str, *statuses: str) -> Any:
     """Looked for by hand: the CLI's own waiter looks every 15 s."""
     while True:
         info = aws("get-deployment", "--deployment-id", deployment_id)["deploymentInfo"]
-        if info["status"] in ("Succeeded", "Failed", "Stopped"):
+        if info["status"] in statuses:
             return info
+
+
+def ended(aws: Aws, deployment_id: str) -> Any:
+    return until(aws, deployment_id, "Succeeded", "Failed", "Stopped")
 
 
 def deploy(aws: Aws, group: str, commit: str) -> str:
@@ -72,7 +76,7 @@ def test_a_rehearsal_of_a_failure_and_of_blue_green(command: Command) -> None:
         assert info["errorInformation"]["code"] == "HEALTH_CONSTRAINTS"
         assert info["deploymentOverview"]["Failed"] == 2  # the first two; the third and the last were left alone
         assert ended(aws, info["rollbackInfo"]["rollbackDeploymentId"])["creator"] == "codeDeployRollback"
-        assert aws("get-deployment", "--deployment-id", green)["deploymentInfo"]["status"] == "Ready"
+        until(aws, green, "Ready")
         aws("continue-deployment", "--deployment-id", green, "--deployment-wait-type", "READY_WAIT")
         assert ended(aws, green)["status"] == "Succeeded"
         aws("wait", "deployment-successful", "--deployment-id", green)
