@@ -17,7 +17,7 @@ from orchestrator.bundle.entries import Contents, Entry
 _SHOWN = 3  # conflicts per entry of `files`; one misplaced folder would make thousands
 _MOST_DEEP = 40  # links to directories above make endless trees: the kernel's limit ends them
 _NAME_LIMIT = 255  # bytes
-_MOST_COPIES = 2_000_000  # links to directories can multiply a tree
+_MOST_COPIES = 100_000  # beyond ten times what the bundle holds: links to directories can multiply a tree
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,7 @@ class _Planner:
         self._contents = contents
         self._findings = findings
         self._behavior = behavior
+        self._limit = _MOST_COPIES + 10 * sum(1 for _ in contents.entries())
         self._mapping = FileMapping(source="", destination="")
         self._shown = 0
 
@@ -64,7 +65,7 @@ class _Planner:
         if self._is_unusable(mapping):
             return
         found = self._contents.find(mapping.source)
-        if found.kind == "outside":
+        if found.kind == "outside" and _link_path(self._contents, mapping.source) is None:
             message = f"source {mapping.source!r} leads out of the bundle, to something of the machine's"
             self._findings.warning(mapping.source_at, "source_outside", message, "put it into the bundle")
         elif found.kind == "dir":
@@ -114,18 +115,18 @@ class _Planner:
             below: list[tuple[str, str, int]] = []
             for name, path, is_link, is_directory in _listing(self._contents, folder):
                 target = paths.join(destination, name)
-                if is_directory and links + is_link < _MOST_DEEP:
+                if is_directory and links + is_link <= _MOST_DEEP:
                     if is_link:
                         self._warn_of_followed(folder, name, path)
                     below.append((path, target, links + is_link))
                 elif is_directory:
-                    message = f"{folder}/{name} is a link to a folder above it, which is copied into itself without end"
-                    self._error("symlink_loop", message, "leave the link out")
+                    self._copy(f"{folder}/{name}".lstrip("/"), target)  # no link is followed further by the kernel
                 else:
                     self._copy(path, target)
             pending += reversed(below)
-            if len(self._plan.copies) > _MOST_COPIES:
-                self._error("symlink_loop", f"links to folders make over {_MOST_COPIES} files", "leave them out")
+            if len(self._plan.copies) + len(self._plan.directories) > self._limit:
+                message = "links to folders above them multiply what is installed without end"
+                self._error("symlink_loop", message, "leave the links out")
                 return
 
     def _warn_of_followed(self, folder: str, name: str, path: str) -> None:

@@ -54,6 +54,9 @@ def _find(event: str, script: Script, contents: Contents, findings: Findings) ->
     elif text.startswith("/"):
         message = f"location {text!r} counts from the root of the bundle, not of the machine"
         findings.warning(script.at, "location_leading_slash", message, "leave the slash out")
+    if any(character in text for character in "*?[") and (other := _globbed(text, contents)) is not None:
+        message = f"location {text!r} is a pattern to the shell, and starts {other!r} instead"
+        findings.warning(script.at, "location_glob", message, "rename the script")
     problem = _problem(script, found.kind, contents)
     if problem is None:
         return found.path if found.kind == "file" else None
@@ -86,9 +89,6 @@ def _problem(script: Script, kind: str, contents: Contents) -> tuple[str, str, s
         return "location_is_directory", f"location {text!r} is a directory, not a script", None
     if _SHELL_UNSAFE.search(text):
         message = f"location {text!r} goes through a shell unquoted: it can't have spaces or special characters"
-        return "location_not_shell_safe", message, "rename the script"
-    if any(character in text for character in "*?[") and (other := _globbed(text, contents)) is not None:
-        message = f"location {text!r} is a pattern to the shell, and starts {other!r} instead"
         return "location_not_shell_safe", message, "rename the script"
     return None
 

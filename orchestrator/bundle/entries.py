@@ -13,6 +13,7 @@ Kind = Literal["file", "dir", "symlink", "special"]
 """`special`: a device, a FIFO or a socket, which only ready archives and unpacked directories can hold."""
 
 _MAX_LINKS = 40  # what Linux itself follows before it says ELOOP
+_BESIDE = ("..", "bundle.tar", "logs")  # what else the folder of a deployment holds
 _ROOT_ON_INSTANCE = "deployment-archive"  # the agent's name for the folder that a bundle is unpacked to
 
 
@@ -92,7 +93,7 @@ class Contents:
                 if at:
                     at.pop()
                 elif not _comes_back(pending):
-                    return Found("outside")
+                    return Found("outside" if _may_be_there(pending) else "missing")
                 continue
             here = "/".join([*at, part])
             entry = self._entries.get(here)
@@ -115,6 +116,12 @@ class Contents:
 
 def _is_file(entry: Entry | None) -> bool:
     return entry is not None and entry.kind in {"file", "special"}
+
+
+def _may_be_there(pending: list[str]) -> bool:
+    """Whether what follows a `..` out of the bundle can be there: beside it the agent has only files of its own."""
+    rest = [part for part in pending if part not in {"", "."}]
+    return not rest or rest[-1] in _BESIDE
 
 
 def _comes_back(pending: list[str]) -> bool:

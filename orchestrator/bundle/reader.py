@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
-import stat
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, cast
 
 from orchestrator.bundle.entries import Check, Entry, no_check
+from orchestrator.bundle.members import ArchiveError, Member
+from orchestrator.bundle.unpacked import UnpackedTree
 from orchestrator.core.errors import BundleError
 from orchestrator.core.model import BundleFormat
 
-if TYPE_CHECKING:
-    import tarfile
-    import zipfile
+SUFFIXES: Mapping[str, BundleFormat] = {
+    ".zip": "zip",
+    ".tar": "tar",
+    ".tgz": "tgz",
+    ".tar.gz": "tgz",
+    # CodeDeploy has no name for these; called `tar`, the agent's tar finds out by itself.
+    ".tbz2": "tar",
+    ".tbz": "tar",
+    ".tar.bz2": "tar",
+    ".txz": "tar",
+    ".tar.xz": "tar",
+}
 
-SUFFIXES: Mapping[str, BundleFormat] = {".zip": "zip", ".tar": "tar", ".tgz": "tgz", ".tar.gz": "tgz"}
-
-_Opener = Callable[[], IO[bytes] | None]
-
-_CHUNK = 1 << 20
-_COMPRESSED = {"tgz", "bzip2", "xz"}
-_KEEP_LIMIT = 1 << 20  # of AppSpec files, whose content is kept on the way
+_COMPRESSED = ("tgz", "bzip2", "xz")
+_KEEP_LIMIT = 1 << 20  # bytes of files with `appspec` in their name, whose content is kept on the way
+_BOMB_SIZE = 4 << 30  # bytes; below this, a disk that takes the archive takes its content
+_BOMB_RATIO = 200
+_MOST_MEMBERS = 1_000_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,7 +38,7 @@ class Listing:
     """What is in a ready archive."""
 
     entries: tuple[Entry, ...]
-    """In the archive's order; a name may stand twice, and then the later one counts."""
+    """As they lie on disk once they are unpacked."""
     kept: Mapping[str, bytes]
     """The content of small files with `appspec` in their name, so that no second pass is needed for them."""
     remarks: tuple[tuple[str, str], ...]
@@ -46,217 +52,139 @@ def archive_format(path: Path) -> BundleFormat:
             return bundle_format
     raise BundleError(
         f"{path}: is no archive that CodeDeploy takes, by its name",
-        hint=f"a source is a directory or one of {', '.join(SUFFIXES)}",
+        hint="a source is a directory or one of .zip, .tar, .tgz, .tar.gz",
     )
 
 
-def list_archive(path: Path, bundle_format: BundleFormat, *, check: Check = no_check) -> Listing:
-    """Reads the whole archive, checksums too.
+def list_archive(path: Path, bundle_format: BundleFormat, *, keep: str = "", check: Check = no_check) -> Listing:
+    """Reads the whole archive. `keep` names a file whose content is kept besides those named like an AppSpec.
 
-    Raises `BundleError` when it is damaged, isn't what its name says, or has a member that the agent refuses.
+    Raises `ArchiveError` when it is damaged, isn't what it is called, or has a member that the agent refuses.
     """
-    listing = _Lister(path, bundle_format)
+    remarks: list[tuple[str, str]] = []
+    tree = UnpackedTree(bundle_format)
+    kept: dict[str, bytes] = {}
+    budget = _Budget(path, _apart(check))
     with _readable(path):
-        if bundle_format == "zip":
-            _list_zip(path, listing, _apart(check))
-        else:
-            _list_tar(path, bundle_format, listing, _apart(check))
-    return Listing(entries=tuple(listing.entries), kept=listing.kept, remarks=tuple(listing.remarks))
+        for member in _members(path, bundle_format, remarks):
+            budget.take_member()
+            entry = tree.add(member)
+            content = _read(member, budget)
+            if entry is not None and _is_kept(entry, keep):
+                kept[entry.path] = content
+    return Listing(entries=tree.entries, kept=kept, remarks=tuple(dict.fromkeys([*remarks, *tree.remarks])))
 
 
 def read_heads(
     path: Path, bundle_format: BundleFormat, names: Collection[str], limit: int, *, check: Check = no_check
 ) -> Mapping[str, bytes]:
-    """The first `limit` bytes of the files with these names. Raises `BundleError` when the archive can't be read."""
+    """The first `limit` bytes of the files that lie at these paths. Raises `ArchiveError` when that can't be read."""
     heads: dict[str, bytes] = {}
+    tree = UnpackedTree(bundle_format)
     with _readable(path):
-        members = _zip_members(path) if bundle_format == "zip" else _tar_members(path, bundle_format)
-        for name, member in members:
+        for member in _members(path, bundle_format, []):
             _apart(check)()
-            if (clean := _clean(name)) in names and (file := member()) is not None:
-                heads[clean] = file.read(limit)
+            entry = tree.add(member)
+            if entry is not None and entry.path in names and member.kind == "file":
+                heads[entry.path] = _first(member, limit)
     return heads
 
 
-class _Lister:
-    def __init__(self, path: Path, bundle_format: BundleFormat) -> None:
-        self._path = path
-        self._format = bundle_format
-        self._seen: set[str] = set()
-        self.entries: list[Entry] = []
-        self.kept: dict[str, bytes] = {}
-        self.remarks: list[tuple[str, str]] = []
+def _members(path: Path, bundle_format: BundleFormat, remarks: list[tuple[str, str]]) -> Iterator[Member]:
+    actual = magic(path)
+    if bundle_format == "zip":
+        from orchestrator.bundle.zipreader import zip_members  # noqa: PLC0415 - 15 ms that only ready archives need
 
-    def add(self, name: str, entry: Entry, content: IO[bytes] | None, check: Check) -> None:
-        """Takes the entry and reads its content to the end."""
-        self._judge_name(name)
-        if content is not None:
-            self._read(entry, content, check)
-        if not entry.path:
-            return  # `./`, the root itself
-        if entry.path in self._seen and entry.kind != "dir":
-            self.remark("duplicate_member", f"{entry.path} is in the archive twice; the later one counts")
-        self._seen.add(entry.path)
-        self.entries.append(entry)
+        if actual in {*_COMPRESSED, "tar"}:
+            raise _mismatch(path, bundle_format, actual)
+        return zip_members(path)
+    from orchestrator.bundle.tarreader import tar_members  # noqa: PLC0415 - as above
 
-    def remark(self, code: str, message: str) -> None:
-        self.remarks.append((code, message))
-
-    def _judge_name(self, name: str) -> None:
-        if ".." in name.split("/"):
-            if self._format != "zip":
-                raise BundleError(
-                    f"{self._path}: member {name!r} climbs out of the archive; tar on the instance refuses it",
-                    hint="make the archive again, from inside the folder",
-                )
-            self.remark("path_traversal", f"member {name!r} climbs out of the archive; unzip drops the `..`")
-        elif name.startswith("/"):
-            self.remark("path_traversal", f"member {name!r} has an absolute name; its leading slash is dropped")
-
-    def _read(self, entry: Entry, content: IO[bytes], check: Check) -> None:
-        keep = "appspec" in entry.path.rsplit("/", 1)[-1].lower() and entry.size <= _KEEP_LIMIT
-        kept = bytearray()
-        while chunk := content.read(_CHUNK):
-            check()
-            if keep:
-                kept += chunk
-        if keep:
-            self.kept[entry.path] = bytes(kept)
-
-
-def _clean(name: str) -> str:
-    """Where a member lands: without `.`, `..`, doubled or leading slashes."""
-    return "/".join(part for part in name.split("/") if part not in {"", ".", ".."})
-
-
-# --- zip -------------------------------------------------------------------------------------------------------------
-
-
-def _list_zip(path: Path, listing: _Lister, check: Check) -> None:
-    import zipfile  # noqa: PLC0415 - 15 ms that only ready archives need
-
-    _require_magic(path, "zip")
-    with zipfile.ZipFile(path) as archive:
-        for info in archive.infolist():
-            check()
-            entry = _zip_entry(archive, info)
-            if entry.kind == "file":
-                with archive.open(info) as content:
-                    listing.add(info.filename, entry, content, check)
-            else:
-                listing.add(info.filename, entry, None, check)
-
-
-def _zip_entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Entry:
-    path = _clean(info.filename)
-    mode = info.external_attr >> 16 if info.create_system == 3 else 0
-    if info.is_dir():
-        return Entry(path, "dir", 0o755)
-    if stat.S_ISLNK(mode):
-        return Entry(path, "symlink", 0o777, target=archive.read(info).decode(errors="surrogateescape"))
-    return Entry(path, "file", 0o755 if mode & 0o111 else 0o644, info.file_size)
-
-
-def _zip_members(path: Path) -> Iterator[tuple[str, _Opener]]:
-    import zipfile  # noqa: PLC0415 - 15 ms that only ready archives need
-
-    with zipfile.ZipFile(path) as archive:
-        for info in archive.infolist():
-            yield info.filename, partial(archive.open, info)
-
-
-# --- tar -------------------------------------------------------------------------------------------------------------
-
-
-def _list_tar(path: Path, bundle_format: BundleFormat, listing: _Lister, check: Check) -> None:
     if bundle_format == "tgz":
-        _require_magic(path, "tgz")
-    compression = _magic(path)
-    if bundle_format == "tar" and compression is not None and compression in _COMPRESSED:
-        message = f"its name says tar, and it is compressed: {_NAMES[compression]}; the agent takes it all the same"
-        listing.remark("archive_type_mismatch", message)
-    with _open_tar(path, bundle_format) as (archive, raw):
-        for info in _stream(archive):
-            check()
-            content = archive.extractfile(info) if info.isreg() else None
-            listing.add(info.name, _tar_entry(info), content, check)
-        while raw.read(_CHUNK):  # the checksum of gzip stands at the very end
-            check()
+        if actual != "tgz":
+            raise _mismatch(path, bundle_format, actual)
+        return tar_members(path, "tgz")
+    if actual == "zip":
+        raise _mismatch(path, bundle_format, actual)
+    if actual in _COMPRESSED:
+        message = f"its name says tar, and it is compressed: {_NAMES[actual]}; the agent takes it all the same"
+        remarks.append(("archive_type_mismatch", message))
+        return tar_members(path, actual)
+    return tar_members(path, None)
 
 
-def _tar_entry(info: tarfile.TarInfo) -> Entry:
-    path = _clean(info.name)
-    if info.isdir():
-        return Entry(path, "dir", 0o755)
-    if info.issym():
-        return Entry(path, "symlink", 0o777, target=info.linkname)
-    return Entry(path, "file", 0o755 if info.mode & 0o111 else 0o644, info.size)
+def _is_kept(entry: Entry, keep: str) -> bool:
+    name = entry.path.rpartition("/")[2]
+    return entry.kind == "file" and entry.size <= _KEEP_LIMIT and ("appspec" in name.lower() or name == keep)
 
 
-def _tar_members(path: Path, bundle_format: BundleFormat) -> Iterator[tuple[str, _Opener]]:
-    with _open_tar(path, bundle_format) as (archive, _):
-        for info in _stream(archive):
-            yield info.name, partial(archive.extractfile, info)
+def _read(member: Member, budget: _Budget) -> bytes:
+    """To the end, for the checks along the way; the first of it is returned."""
+    first = bytearray()
+    for chunk in member.chunks():
+        budget.take(len(chunk))
+        if len(first) < _KEEP_LIMIT:
+            first += chunk[: _KEEP_LIMIT - len(first)]
+    return bytes(first)
 
 
-@contextmanager
-def _open_tar(path: Path, bundle_format: BundleFormat) -> Iterator[tuple[tarfile.TarFile, IO[bytes]]]:
-    import tarfile  # noqa: PLC0415 - 10 ms that only ready archives need
-
-    with _decompressed(path, bundle_format) as raw, tarfile.open(fileobj=raw, mode="r|") as archive:
-        yield archive, raw
-
-
-@contextmanager
-def _decompressed(path: Path, bundle_format: BundleFormat) -> Iterator[IO[bytes]]:
-    import bz2  # noqa: PLC0415 - only for ready archives
-    import gzip  # noqa: PLC0415
-    import lzma  # noqa: PLC0415
-
-    match "tgz" if bundle_format == "tgz" else _magic(path):
-        case "tgz":
-            with gzip.open(path) as file:
-                yield cast("IO[bytes]", file)
-        case "bzip2":
-            with bz2.open(path) as file:
-                yield file
-        case "xz":
-            with lzma.open(path) as file:
-                yield file
-        case _:
-            with path.open("rb") as file:
-                yield file
+def _first(member: Member, limit: int) -> bytes:
+    first = b""
+    for chunk in member.chunks():
+        first += chunk[: limit - len(first)]
+        if len(first) >= limit:
+            break
+    return first
 
 
-def _stream(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
-    while (info := archive.next()) is not None:
-        yield info
-        archive.members.clear()  # type: ignore[attr-defined] # undocumented; it would keep every member otherwise
+class _Budget:
+    """Ends the reading of archives that are made to fill disks."""
+
+    def __init__(self, path: Path, check: Check) -> None:
+        self._limit = max(_BOMB_SIZE, path.stat().st_size * _BOMB_RATIO) if path.exists() else 0
+        self._path = path
+        self._check = check
+        self._read = 0
+        self._members = 0
+
+    def take_member(self) -> None:
+        self._check()
+        self._members += 1
+        if self._members > _MOST_MEMBERS:
+            message = f"{self._path}: has over {_MOST_MEMBERS:,} members"
+            raise ArchiveError("archive_bomb", message, hint="is it the right file?")
+
+    def take(self, size: int) -> None:
+        self._check()
+        self._read += size
+        if self._read > self._limit:
+            message = f"{self._path}: unpacks to over {self._limit >> 30} GiB, {_BOMB_RATIO} times its size"
+            raise ArchiveError("archive_bomb", message, hint="is it the right file?")
 
 
 # --- what a file is --------------------------------------------------------------------------------------------------
 
 _NAMES = {"zip": "a zip", "tgz": "gzip", "bzip2": "bzip2", "xz": "xz", "tar": "an uncompressed tar"}
+_MAGICS = ((b"PK\3\4", "zip"), (b"PK\5\6", "zip"), (b"\x1f\x8b", "tgz"), (b"BZh", "bzip2"), (b"\xfd7zXZ\0", "xz"))
 
 
-def _magic(path: Path) -> str | None:
+def magic(path: Path) -> str | None:
     """What the first bytes say: zip, tgz, bzip2, xz, tar or nothing known."""
     with path.open("rb") as file:
         start = file.read(512)
-    for signature, name in ((b"PK", "zip"), (b"\x1f\x8b", "tgz"), (b"BZh", "bzip2"), (b"\xfd7zXZ\0", "xz")):
+    for signature, name in _MAGICS:
         if start.startswith(signature):
             return name
     return "tar" if start[257:262] == b"ustar" else None
 
 
-def _require_magic(path: Path, bundle_format: BundleFormat) -> None:
-    actual = _magic(path)
-    if actual != bundle_format:
-        what = "empty" if not path.stat().st_size else f"{_NAMES[actual]}" if actual else "something else"
-        raise BundleError(
-            f"{path}: isn't what its name says: expected {_NAMES[bundle_format]}, it is {what}",
-            hint="name it for what it is, or make it again",
-        )
+def _mismatch(path: Path, bundle_format: BundleFormat, actual: str | None) -> ArchiveError:
+    if actual is None:
+        what = "empty" if not path.stat().st_size else "something else"
+        message = f"{path}: can't be read as an archive: expected {_NAMES[bundle_format]}, it is {what}"
+        return ArchiveError("archive_unreadable", message, hint="make or download it again")
+    message = f"{path}: isn't what it is called: expected {_NAMES[bundle_format]}, it is {_NAMES[actual]}"
+    return ArchiveError("archive_type_mismatch", message, hint="call it what it is, or make it again")
 
 
 class _InterruptedByCheckError(BaseException):
@@ -281,19 +209,27 @@ def _apart(check: Check) -> Check:
 def _readable(path: Path) -> Iterator[None]:
     """Whatever the libraries raise about an archive, as one error."""
     import lzma  # noqa: PLC0415 - these four are needed only for ready archives
+    import struct  # noqa: PLC0415
     import tarfile  # noqa: PLC0415
     import zipfile  # noqa: PLC0415
     import zlib  # noqa: PLC0415
 
-    broken = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, UnicodeError, OverflowError)
-    # zipfile raises RuntimeError for encrypted members and NotImplementedError, one of its kind, for unknown methods.
+    broken = (
+        *(tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
+        *(EOFError, UnicodeError, OverflowError, NotImplementedError, ValueError),
+    )
     try:
         yield
     except _InterruptedByCheckError as interrupted:
         raise interrupted.reason from None
-    except (*broken, RuntimeError, ValueError, OSError) as error:
+    except ArchiveError as error:
+        if error.message.startswith(str(path)):
+            raise
+        raise ArchiveError(error.code, f"{path}: {error.message}", hint=error.hint) from error
+    except (*broken, OSError) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
-        raise BundleError(
+        raise ArchiveError(
+            "archive_unreadable",
             f"{path}: can't be read as an archive: {reason}",
             hint="it is damaged or cut short: make or download it again",
         ) from error

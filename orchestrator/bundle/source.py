@@ -14,11 +14,11 @@ from __future__ import annotations
 import contextlib
 import heapq
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from orchestrator.bundle.appspec import SIZE_LIMIT, AppSpecReport, check_appspec, missing_appspec, with_remarks
+from orchestrator.bundle.appspec import NAME as APPSPEC
+from orchestrator.bundle.appspec import AppSpecReport, judge
 from orchestrator.bundle.digest import Digest, archive_digest, tree_digest
 from orchestrator.bundle.entries import Check, Contents, Entry, no_check
 from orchestrator.bundle.files import read_chunks
@@ -27,12 +27,6 @@ from orchestrator.bundle.remembered import HashCache
 from orchestrator.bundle.tree import Tree, scan
 from orchestrator.core.errors import BundleError
 from orchestrator.core.model import BundleFormat, BundleSource
-
-if TYPE_CHECKING:
-    from orchestrator.bundle.reader import Listing
-
-APPSPEC = "appspec.yml"
-"""The one name that the agent looks for."""
 
 _KEY_LIMIT = 1024  # bytes of an object's key in S3
 
@@ -129,13 +123,13 @@ def _open_directory(source: BundleSource, shown: str, check: Check) -> Bundle:
         wanted = (entry for name in names if (entry := contents.get(name)) is not None)
         return {entry.path: _head(tree, entry, limit) for entry in wanted}
 
-    file = f"{shown.rstrip('/')}/{APPSPEC}"
-    found = contents.find(APPSPEC)
-    if found.kind == "file":
-        content = heads([found.path], SIZE_LIMIT)[found.path]
-        report = check_appspec(content, contents, file=file, bundle_format=source.format, heads=heads)
-    else:
-        report = missing_appspec(contents, file=file, ignored=APPSPEC in tree.left_out)
+    report = judge(
+        contents,
+        heads,
+        file=f"{shown.rstrip('/')}/{APPSPEC}",
+        ignored=APPSPEC in tree.left_out,
+        bundle_format=source.format,
+    )
     bundle_format = source.format or ("zip" if report.os == "windows" else "tgz")
     return Bundle(source=source, shown=shown, format=bundle_format, tree=tree, entries=tree.entries, report=report)
 
@@ -149,7 +143,8 @@ def _head(tree: Tree, entry: Entry, limit: int) -> bytes:
 
 
 def _open_archive(source: BundleSource, shown: str, check: Check) -> Bundle:
-    from orchestrator.bundle.reader import archive_format, list_archive  # noqa: PLC0415 - most sources are directories
+    from orchestrator.bundle.reader import archive_format  # noqa: PLC0415 - most sources are directories
+    from orchestrator.bundle.ready import open_ready  # noqa: PLC0415 - as above
 
     bundle_format = archive_format(source.path)
     if source.format is not None and source.format != bundle_format:
@@ -158,17 +153,9 @@ def _open_archive(source: BundleSource, shown: str, check: Check) -> Bundle:
             hint="leave `format` out: a ready archive keeps its own",
         )
     _require_no_settings(source, shown)
-    listing = list_archive(source.path, bundle_format, check=check)
-    top = _top_folder(Contents(listing.entries))
-    contents = Contents(_below(entry, top) for entry in listing.entries if entry.path != top)
-    report = _check_archive(source.path, f"{shown}!{APPSPEC}", bundle_format, listing, top, contents, check)
+    ready = open_ready(source.path, bundle_format, shown=shown, check=check)
     return Bundle(
-        source=source,
-        shown=shown,
-        format=bundle_format,
-        tree=None,
-        entries=tuple(sorted(contents.entries(), key=lambda entry: entry.path)),
-        report=with_remarks(report, listing.remarks, file=shown),
+        source=source, shown=shown, format=bundle_format, tree=None, entries=ready.entries, report=ready.report
     )
 
 
@@ -181,43 +168,3 @@ def _require_no_settings(source: BundleSource, shown: str) -> None:
             "can change nothing in it",
             hint="leave that out, or give the folder as the source",
         )
-
-
-def _check_archive(
-    path: Path,
-    file: str,
-    bundle_format: BundleFormat,
-    listing: Listing,
-    top: str,
-    contents: Contents,
-    check: Check,
-) -> AppSpecReport:
-    from orchestrator.bundle.reader import read_heads  # noqa: PLC0415 - most sources are directories
-
-    prefix = f"{top}/" if top else ""
-
-    def heads(names: Collection[str], limit: int) -> Mapping[str, bytes]:
-        found = read_heads(path, bundle_format, {prefix + name for name in names}, limit, check=check)
-        return {name.removeprefix(prefix): content for name, content in found.items()}
-
-    found = contents.find(APPSPEC)
-    if found.kind != "file":
-        return missing_appspec(contents, file=file)
-    content = listing.kept.get(prefix + found.path)
-    if content is None:
-        content = heads([found.path], SIZE_LIMIT)[found.path]
-    return check_appspec(content, contents, file=file, bundle_format=bundle_format, heads=heads)
-
-
-def _top_folder(contents: Contents) -> str:
-    """The one folder around everything, which the agent takes away when it holds something named like an AppSpec."""
-    tops = contents.names_in("")
-    if len(tops) != 1:
-        return ""
-    (top,) = tops
-    names = (entry.path.removeprefix(f"{top}/") for entry in contents.entries() if entry.path.startswith(f"{top}/"))
-    return top if any("appspec" in name.split("/", 1)[0].lower() for name in names) else ""
-
-
-def _below(entry: Entry, top: str) -> Entry:
-    return replace(entry, path=entry.path.removeprefix(f"{top}/")) if top else entry
