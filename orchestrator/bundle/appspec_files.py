@@ -45,18 +45,27 @@ def _read_entry(entry: Value, findings: Findings) -> FileMapping | None:
     if path is None or place is None:
         return None
     _look_at_destination(destination, place, findings)
-    return FileMapping(source=path, destination=place, at=entry, source_at=source, destination_at=destination)
+    return FileMapping(
+        source=path,
+        destination=place,
+        is_joined=destination.is_list,
+        at=entry,
+        source_at=source,
+        destination_at=destination,
+    )
 
 
 def _path(value: Value, key: str, findings: Findings) -> str | None:
-    """The text of a path. The agent takes a list of names for a source, and joins them."""
-    parts = _parts(value) if key == "source" else [str(value.scalar)] if value.is_string else None
+    """The text of a path; the agent joins a list of names."""
+    parts = _parts(value)
     if parts is None:
         message = f"{key} must be text, not {value.shown()!r}"
         hint = "a template has to be filled in, or put in quotes" if value.is_mapping else "put it in quotes"
         findings.error(value, "files_value_type", message, hint, stage="install")
         return None
-    path = parts[0] if len(parts) == 1 else "/".join(part.strip("/") if part else "" for part in parts)
+    path = parts[0]
+    for part in parts[1:]:
+        path = f"{path.rstrip('/')}/{part.lstrip('/')}"
     if "\0" in path:
         findings.error(value, "files_value_type", f"{key} holds a NUL character", stage="install")
         return None

@@ -104,6 +104,10 @@ class _Planner:
         self._copy(path or "", target)
 
     def _add_directory(self, mapping: FileMapping, origin: str) -> None:
+        if mapping.is_joined:
+            message = "destination must be text, not a list"
+            self._findings.error(mapping.destination_at, "files_value_type", message, stage="install")
+            return
         if not origin:
             message = "source is the whole bundle, the AppSpec file and hooks included"
             self._findings.warning(mapping.source_at, "appspec_installed", message, "put what is installed in a folder")

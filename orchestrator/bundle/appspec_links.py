@@ -46,7 +46,7 @@ def _is_ours(path: str, plan: InstallPlan) -> bool:
     """In a directory that the deployment makes, or below a file: nothing else can be there."""
     folder = posixpath.dirname(path)
     while folder.strip("/"):
-        if folder in plan.directories or folder in plan.copies:
+        if f"/{folder.lstrip('/')}" in plan.directories or folder in plan.directories or folder in plan.copies:
             return True
         folder = posixpath.dirname(folder)
     return False

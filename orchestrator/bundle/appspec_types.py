@@ -27,6 +27,8 @@ class FileMapping:
     """From the root of the bundle, with or without a leading slash; a directory means what is in it."""
     destination: str
     """A directory on the instance."""
+    is_joined: bool = False
+    """The destination was a list of names, which the agent takes for a file's, and not for a directory's."""
     at: Located = field(default=TOP, compare=False, repr=False)
     source_at: Located = field(default=TOP, compare=False, repr=False)
     destination_at: Located = field(default=TOP, compare=False, repr=False)

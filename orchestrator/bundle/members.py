@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from orchestrator.core.errors import BundleError
@@ -38,5 +38,3 @@ class Member:
     """Of a link."""
     chunks: Chunks = nothing
     """The content of a file. Of a tar: while it is this member's turn."""
-    remarks: tuple[tuple[str, str], ...] = field(default=())
-    """Code and message of what the agent takes but isn't as it should be."""

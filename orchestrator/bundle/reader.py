@@ -93,11 +93,13 @@ def read_heads(
 def _members(path: Path, bundle_format: BundleFormat, remarks: list[tuple[str, str]]) -> Iterator[Member]:
     actual = magic(path)
     if bundle_format == "zip":
-        from orchestrator.bundle.zipreader import zip_members  # noqa: PLC0415 - 15 ms that only ready archives need
+        from zipfile import is_zipfile  # noqa: PLC0415 - 15 ms that only ready archives need
 
-        if actual in {*_COMPRESSED, "tar"}:
+        from orchestrator.bundle.zipreader import zip_members  # noqa: PLC0415 - as above
+
+        if actual != "zip" and (actual is not None or not is_zipfile(path)):
             raise _mismatch(path, bundle_format, actual)
-        return zip_members(path)
+        return zip_members(path, remarks)
     from orchestrator.bundle.tarreader import tar_members  # noqa: PLC0415 - as above
 
     if bundle_format == "tgz":

@@ -20,7 +20,7 @@ class UnpackedTree:
         self._is_tar = bundle_format != "zip"
         self._entries: dict[str, Entry] = {}
         self._used: set[str] = set()
-        """Directories with something in them."""
+        """Directories with something in them, also those that no member is."""
         self.remarks: list[tuple[str, str]] = []
 
     @property
@@ -29,7 +29,6 @@ class UnpackedTree:
 
     def add(self, member: Member) -> Entry | None:
         """What becomes of it; None when it is the root itself."""
-        self.remarks += member.remarks
         parts = self._parts(member)
         if not parts:
             if member.kind != "dir":
@@ -43,6 +42,10 @@ class UnpackedTree:
             entry = self._hard_link(path, member)
         self._place(entry, member)
         return entry
+
+    def _there(self, path: str) -> Entry | None:
+        found = self._entries.get(path)
+        return Entry(path, "dir", 0o755) if found is None and path in self._used else found
 
     def _parts(self, member: Member) -> list[str]:
         name = member.name
@@ -73,11 +76,10 @@ class UnpackedTree:
                 at = at[:-1]
                 continue
             here = "/".join([*at, part])
-            there = self._entries.get(here)
+            there = self._there(here)
             if there is None or there.kind == "dir":
+                self._used.add("/".join(at))
                 at.append(part)
-                self._entries.setdefault(here, Entry(here, "dir", 0o755))
-                self._used.add("/".join(at[:-1]))
                 continue
             links += 1
             if there.kind != "symlink" or links > _MOST_LINKS:
@@ -100,14 +102,14 @@ class UnpackedTree:
     def _hard_link(self, path: str, member: Member) -> Entry:
         target = member.target.rpartition("../")[2] if ".." in member.target.split("/") else member.target
         name = "/".join(part for part in target.split("/") if part not in {"", ".", ".."})
-        there = self._entries.get(name)
+        there = self._there(name)
         if there is None or there.kind == "dir":
             message = f"member {member.name!r} is a hard link to {member.target!r}, which no earlier file is"
             raise ArchiveError("archive_unreadable", message, hint="make the archive again")
         return Entry(path, there.kind, there.mode, there.size, there.target)
 
     def _place(self, entry: Entry, member: Member) -> None:
-        there = self._entries.get(entry.path)
+        there = self._there(entry.path)
         if entry.kind == "symlink" and not entry.target and self._is_tar:
             raise ArchiveError("archive_unreadable", f"member {member.name!r} is a link to nothing at all")
         if there is not None and there.kind != entry.kind and "dir" in {there.kind, entry.kind}:

@@ -28,33 +28,40 @@ _DEFLATE64 = 9  # nearly the same; zlib reads most of it
 _UNZIP_KNOWS = (_STORED, _DEFLATED, _DEFLATE64, _BZIP2)
 
 
-def zip_members(path: Path) -> Iterator[Member]:
-    """Raises `ArchiveError` for what can't be unpacked; the errors of `zipfile` pass."""
+Remarks = list[tuple[str, str]]
+
+
+def zip_members(path: Path, remarks: Remarks) -> Iterator[Member]:
+    """`remarks` gets what is wrong and does no harm. Raises `ArchiveError` for what can't be unpacked; the errors of
+    `zipfile` pass.
+    """
     with path.open("rb") as file, zipfile.ZipFile(file) as archive:
+        file.seek(0)
+        if file.read(2) != b"PK":
+            remarks.append(("archive_damaged", "something stands before the zip; unzip finds it all the same"))
         for info in archive.infolist():
-            yield _member(file, info)
+            yield _member(file, info, remarks)
 
 
-def _member(file: IO[bytes], info: zipfile.ZipInfo) -> Member:
+def _member(file: IO[bytes], info: zipfile.ZipInfo, remarks: Remarks) -> Member:
     name = _name(info)
-    remarks: tuple[tuple[str, str], ...] = ()
     if info.create_system == _DOS and "\\" in name and "/" not in name:
         name = name.replace("\\", "/")
-        remarks = (("archive_backslash_names", f"member {name!r} has backslashes, which unzip makes slashes of"),)
+        remarks.append(("archive_backslash_names", f"member {name!r} had backslashes, which unzip makes slashes of"))
     mode = info.external_attr >> 16 if info.create_system in _LIKE_UNIX else 0
     if name.endswith("/"):
-        return Member(name, "dir", mode & 0o777 or 0o755, remarks=remarks)
+        return Member(name, "dir", mode & 0o777 or 0o755)
     if info.flag_bits & _ENCRYPTED:
         message = f"member {name!r} is encrypted, and the agent has no password"
         raise ArchiveError("archive_encrypted", message, hint="make the archive again, without a password")
     if info.compress_type not in _UNZIP_KNOWS:
         message = f"member {name!r} is compressed by method {info.compress_type}, which unzip doesn't know"
         raise ArchiveError("archive_compression_unsupported", message, hint="use deflate, as zip does by itself")
-    chunks = partial(_chunks, file, info)
+    chunks = partial(_chunks, file, info, remarks)
     if stat.S_ISLNK(mode):
         target = b"".join(chunks())[:_LINK_LIMIT].decode(errors="surrogateescape")
-        return Member(name, "symlink", 0o777, target=target, remarks=remarks)
-    return Member(name, "file", mode & 0o777 or (0o644 if not mode else 0), info.file_size, "", chunks, remarks)
+        return Member(name, "symlink", 0o777, target=target)
+    return Member(name, "file", mode & 0o777 or (0o644 if not mode else 0), info.file_size, chunks=chunks)
 
 
 def _name(info: zipfile.ZipInfo) -> str:
@@ -68,7 +75,7 @@ def _name(info: zipfile.ZipInfo) -> str:
         return name
 
 
-def _chunks(file: IO[bytes], info: zipfile.ZipInfo) -> Iterator[bytes]:
+def _chunks(file: IO[bytes], info: zipfile.ZipInfo, remarks: Remarks) -> Iterator[bytes]:
     """The content, decompressed, in bounded pieces. Raises `ArchiveError` when that fails."""
     file.seek(info.header_offset)
     header = file.read(30)
@@ -77,6 +84,7 @@ def _chunks(file: IO[bytes], info: zipfile.ZipInfo) -> Iterator[bytes]:
     _, name_length, extra_length = _LOCAL_HEADER.unpack(header)
     file.seek(name_length + extra_length, 1)
     remaining = info.compress_size
+    checksum = size = 0
     inflate = _inflater(info.compress_type)
     while remaining > 0:
         data = file.read(min(_CHUNK, remaining))
@@ -84,9 +92,14 @@ def _chunks(file: IO[bytes], info: zipfile.ZipInfo) -> Iterator[bytes]:
             raise _damaged(info, "it ends too early")
         remaining -= len(data)
         try:
-            yield from inflate(data)
+            for chunk in inflate(data):
+                checksum, size = zlib.crc32(chunk, checksum), size + len(chunk)
+                yield chunk
         except (zlib.error, OSError) as error:
             raise _damaged(info, str(error)) from error
+    if (checksum, size) != (info.CRC, info.file_size):
+        message = f"member {info.filename!r} isn't what its checksum or size says; the agent takes it as it is"
+        remarks.append(("archive_damaged", message))
 
 
 def _damaged(info: zipfile.ZipInfo, why: str) -> ArchiveError:

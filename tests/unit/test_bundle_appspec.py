@@ -236,6 +236,7 @@ def test_sources_that_are_not_there(source: str) -> None:
         (files("app", "~"), "files_destination_missing"),
         (files("app", '""'), "destination_unusable"),
         (files("app", "[/opt]"), "files_value_type"),
+        (files("../x"), "source_not_found"),
         (files("7"), "files_value_type"),
     ],
 )
@@ -246,7 +247,7 @@ def test_files_that_the_agent_refuses(text: str, code: str) -> None:
 @pytest.mark.parametrize(
     ("text", "code"),
     [
-        (files("../x"), "source_outside"),
+        (files("../../x"), "source_outside"),
         (files("app", "opt"), "destination_relative"),
         (files("app", "/"), "destination_root"),
         (files("app", '"/opt/${APP}"'), "template_left"),
@@ -401,7 +402,7 @@ def test_hooks_that_look_wrong() -> None:
     two = "    - location: s/two.sh\n"
     assert warning_codes(hook("s/ok.sh", more=two)) == []  # nobody has thought of times here: no noise
     assert warning_codes(hook("s/ok.sh", more=f"      timeout: 100\n{two}")) == ["timeout_sum_over_3600"]
-    assert warning_codes(hook("../s/ok.sh")) == ["location_outside"]
+    assert warning_codes(hook("../../s/ok.sh")) == ["location_outside"]
     assert warning_codes(hook("s/away.sh")) == ["location_outside"]
     assert warning_codes(hook("/s/ok.sh")) == ["location_leading_slash"]
     assert warning_codes(hook("s/ok.sh", more="      run_as: web\n")) == ["unknown_key"]

@@ -244,7 +244,7 @@ def test_an_archive_that_is_already_taken_by_a_format(tmp_path: Path) -> None:
         open_source(source(path, "tgz"))
 
 
-@pytest.mark.parametrize("name", ["a.rar", "a.tar.bz2", "a.gz", "appspec.yml", "a"])
+@pytest.mark.parametrize("name", ["a.rar", "a.tar.zst", "a.gz", "appspec.yml", "a"])
 def test_an_archive_of_another_kind(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"x")
     with pytest.raises(BundleError) as caught:
@@ -262,7 +262,7 @@ def test_an_archive_of_another_kind(tmp_path: Path, name: str) -> None:
         ("a.tgz", tar_bytes(), "expected gzip, it is an uncompressed tar"),
         ("a.tgz", zip_bytes(), "expected gzip, it is a zip"),
         ("a.tgz", b"", "expected gzip, it is empty"),
-        ("a.tar", zip_bytes(), "can't be read as an archive"),
+        ("a.tar", zip_bytes(), "expected an uncompressed tar, it is a zip"),
         ("a.tar", b"<Error>AccessDenied</Error>" * 100, "can't be read as an archive"),
         ("a.tar", b"", "can't be read as an archive"),
         ("a.zip", zip_bytes()[:-30], "can't be read as an archive"),
@@ -283,10 +283,19 @@ def test_a_file_that_is_not_what_its_name_says(tmp_path: Path, name: str, conten
 
 def test_a_zip_whose_content_is_damaged(tmp_path: Path) -> None:
     data = bytearray(zip_bytes({"appspec.yml": APPSPEC}))
-    data[45] ^= 0xFF  # in the compressed content
+    data[41] ^= 0xFF  # the first byte of the compressed content, which says how it is compressed
     (tmp_path / "a.zip").write_bytes(data)
-    with pytest.raises(BundleError, match="can't be read as an archive"):
+    with pytest.raises(BundleError, match="'appspec.yml' can't be unpacked"):
         opened(tmp_path / "a.zip")
+
+
+def test_a_zip_with_a_wrong_checksum_is_taken_as_the_agent_takes_it(tmp_path: Path) -> None:
+    data = bytearray(zip_bytes({"appspec.yml": APPSPEC}))
+    data[data.index(b"PK\1\2") + 16] ^= 0xFF
+    (tmp_path / "a.zip").write_bytes(data)
+    report = opened(tmp_path / "a.zip").report
+    assert report.ok
+    assert [finding.code for finding in report.warnings if isinstance(finding, AppSpecFinding)] == ["archive_damaged"]
 
 
 def test_a_zip_that_is_encrypted(tmp_path: Path) -> None:
