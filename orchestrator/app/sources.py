@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from orchestrator.bundle.appspec import AppSpecReport
+from orchestrator.bundle.cloud import check_content
 from orchestrator.bundle.source import Bundle, open_source
 from orchestrator.core.errors import BundleError, Finding, InvalidInputError
-from orchestrator.core.model import NO_OBJECT_SETTINGS, BundleSource, Target
+from orchestrator.core.model import NO_OBJECT_SETTINGS, AppSpecRevision, BundleSource, Target
 from orchestrator.manifest import Release
 
 
@@ -46,6 +48,10 @@ def check_sources(
     warnings: list[Finding] = []
     for target in targets:
         source = target.source
+        if isinstance(source, AppSpecRevision):
+            report = _check_appspec(release, target, source)
+            errors += report.errors
+            warnings += report.warnings
         if not isinstance(source, BundleSource) or source in bundles:
             continue
         try:
@@ -59,6 +65,14 @@ def check_sources(
     if errors:
         raise InvalidInputError(list(dict.fromkeys(errors)))
     return bundles, list(dict.fromkeys(warnings))
+
+
+def _check_appspec(release: Release, target: Target, source: AppSpecRevision) -> AppSpecReport:
+    """The AppSpec of a deployment to ECS or Lambda, which is the revision itself."""
+    path = release.appspec_path(target.id)
+    file = _shown(path) if path is not None else f"{release.position(target.id, 'revision.appspec')}: the AppSpec"
+    is_json = path is not None and path.suffix.lower() == ".json"
+    return check_content(source.content.encode(), file=file, is_json=is_json).report
 
 
 def _shown(path: Path) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 from orchestrator.bundle.appspec import NAME, SIZE_LIMIT, AppSpecReport, judge, refused
 from orchestrator.bundle.appspec_types import FileExistsBehavior
@@ -27,6 +27,15 @@ class Options:
     appspec_name: str = NAME
     """The agent's setting."""
     behavior: FileExistsBehavior = "DISALLOW"
+
+
+def options_of(*, bundle_type: str | None, appspec_name: str, behavior: str) -> Options:
+    """From words that were checked already."""
+    return Options(
+        bundle_type=cast("BundleFormat | None", bundle_type),
+        appspec_name=appspec_name,
+        behavior=cast("FileExistsBehavior", behavior),
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

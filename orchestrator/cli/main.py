@@ -27,6 +27,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "approve": ("approve", "Approve or reject a gate that a run waits at."),
     "unlock": ("unlock", "Take away the locks of a run that nobody carries on any more."),
     "graph": ("graph", "Draw what depends on what, as mermaid or dot."),
+    "bundle": ("bundle", "Check bundles as the agent would, and show what an instance would get."),
     "push": ("push", "Bundle a directory, upload and register it, as `aws deploy push` does."),
     "wait": ("wait", "Wait for deployments; fail when one of them fails."),
     "sandbox": ("sandbox", "S3 and CodeDeploy on this machine, for any AWS SDK or CLI."),

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from orchestrator.manifest.levels import Level
 from orchestrator.manifest.models import Manifest
 from orchestrator.manifest.nodes import Map, Node, Place, Scalar, descend
 from orchestrator.manifest.release import Position
+from orchestrator.manifest.targets import absolute
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,3 +44,7 @@ class WrittenOrigins:
         """Raises `KeyError` for a target that the release doesn't have."""
         node, _ = self.origins[target_id].find(tuple(setting.split(".")) if setting else ())
         return Position(file=node.file, line=node.line, column=node.column)
+
+    def appspec_path(self, target_id: str) -> Path | None:
+        node, _ = self.origins[target_id].find(("revision", "appspec"))
+        return None if not isinstance(node, Scalar) or node.dynamic else absolute(node.text, node.file)

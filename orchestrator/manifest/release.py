@@ -47,6 +47,8 @@ class Origins(Protocol):
 
     def position(self, target_id: str, setting: str) -> Position: ...
 
+    def appspec_path(self, target_id: str) -> Path | None: ...
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Release:
@@ -85,6 +87,10 @@ class Release:
         has the position of the target itself.
         """
         return self.origins.position(target_id, setting)
+
+    def appspec_path(self, target_id: str) -> Path | None:
+        """The absolute path that `revision.appspec` of a target names; None when it holds something to expand."""
+        return self.origins.appspec_path(target_id)
 
 
 def share_of(share: float, count: int) -> int:

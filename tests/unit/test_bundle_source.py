@@ -285,12 +285,12 @@ def test_a_zip_whose_content_is_damaged(tmp_path: Path) -> None:
     data = bytearray(zip_bytes({"appspec.yml": APPSPEC}))
     data[41] ^= 0xFF  # the first byte of the compressed content, which says how it is compressed
     (tmp_path / "a.zip").write_bytes(data)
-    with pytest.raises(BundleError, match="'appspec.yml' can't be unpacked"):
+    with pytest.raises(BundleError, match="can't be unpacked"):
         opened(tmp_path / "a.zip")
 
 
 def test_a_zip_with_a_wrong_checksum_is_taken_as_the_agent_takes_it(tmp_path: Path) -> None:
-    data = bytearray(zip_bytes({"appspec.yml": APPSPEC}))
+    data = bytearray(zip_bytes({"appspec.yml": "version: 0.0\nos: linux\n"}))
     data[data.index(b"PK\1\2") + 16] ^= 0xFF
     (tmp_path / "a.zip").write_bytes(data)
     report = opened(tmp_path / "a.zip").report
