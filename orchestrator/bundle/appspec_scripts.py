@@ -40,7 +40,12 @@ def check_scripts(appspec: ServerAppSpec, contents: Contents, heads: Heads, find
             if path is not None:
                 found.append((script, path, event in PREVIOUS))
     first_bytes = heads({path for _, path, _ in found}, _HEAD) if found else {}
+    knows_modes = any(entry.kind == "file" and entry.mode & 0o111 for entry in contents.entries())
     for script, path, is_previous in found:
+        entry = contents.get(path)
+        if knows_modes and entry is not None and not entry.mode & 0o111:
+            message = f"script {script.location!r} isn't executable; the agent makes it so before it starts it"
+            findings.warning(script.at, "script_not_executable", message, "chmod +x, so that it runs elsewhere, too")
         _check_first_line(script, first_bytes.get(path), findings, is_previous=is_previous)
 
 

@@ -28,7 +28,7 @@ SUFFIXES: Mapping[str, BundleFormat] = {
 
 _COMPRESSED = ("tgz", "bzip2", "xz")
 _KEEP_LIMIT = 1 << 20  # bytes of files with `appspec` in their name, whose content is kept on the way
-_BOMB_SIZE = 4 << 30  # bytes; below this, a disk that takes the archive takes its content
+_BOMB_SIZE = 2 << 30  # bytes; below this, a disk that takes the archive takes its content
 _BOMB_RATIO = 200
 _MOST_MEMBERS = 1_000_000
 
@@ -64,8 +64,8 @@ def list_archive(path: Path, bundle_format: BundleFormat, *, keep: str = "", che
     remarks: list[tuple[str, str]] = []
     tree = UnpackedTree(bundle_format)
     kept: dict[str, bytes] = {}
-    budget = _Budget(path, _apart(check))
     with _readable(path):
+        budget = Budget(path, _apart(check))
         for member in _members(path, bundle_format, remarks):
             budget.take_member()
             entry = tree.add(member)
@@ -120,7 +120,7 @@ def _is_kept(entry: Entry, keep: str) -> bool:
     return entry.kind == "file" and entry.size <= _KEEP_LIMIT and ("appspec" in name.lower() or name == keep)
 
 
-def _read(member: Member, budget: _Budget) -> bytes:
+def _read(member: Member, budget: Budget) -> bytes:
     """To the end, for the checks along the way; the first of it is returned."""
     first = bytearray()
     for chunk in member.chunks():
@@ -139,11 +139,11 @@ def _first(member: Member, limit: int) -> bytes:
     return first
 
 
-class _Budget:
+class Budget:
     """Ends the reading of archives that are made to fill disks."""
 
-    def __init__(self, path: Path, check: Check) -> None:
-        self._limit = max(_BOMB_SIZE, path.stat().st_size * _BOMB_RATIO) if path.exists() else 0
+    def __init__(self, path: Path, check: Check, *, limit: int = _BOMB_SIZE) -> None:
+        self._limit = max(limit, path.stat().st_size * _BOMB_RATIO if limit == _BOMB_SIZE else 0)
         self._path = path
         self._check = check
         self._read = 0
@@ -160,7 +160,7 @@ class _Budget:
         self._check()
         self._read += size
         if self._read > self._limit:
-            message = f"{self._path}: unpacks to over {self._limit >> 30} GiB, {_BOMB_RATIO} times its size"
+            message = f"{self._path}: unpacks to over {self._limit} bytes, {_BOMB_RATIO} times its size"
             raise ArchiveError("archive_bomb", message, hint="is it the right file?")
 
 
