@@ -72,7 +72,8 @@ def list_archive(path: Path, bundle_format: BundleFormat, *, keep: str = "", che
             content = _read(member, budget)
             if entry is not None and _is_kept(entry, keep):
                 kept[entry.path] = content
-    return Listing(entries=tree.entries, kept=kept, remarks=tuple(dict.fromkeys([*remarks, *tree.remarks])))
+        entries = tree.finish()
+    return Listing(entries=entries, kept=kept, remarks=tuple(dict.fromkeys([*remarks, *tree.remarks])))
 
 
 def read_heads(

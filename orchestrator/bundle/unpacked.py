@@ -5,7 +5,9 @@ Which clash is fatal was tried out with GNU tar 1.34 and Info-ZIP 6.0 with its f
 
 from __future__ import annotations
 
-from orchestrator.bundle.entries import Entry, Kind
+from dataclasses import replace
+
+from orchestrator.bundle.entries import Contents, Entry, Kind
 from orchestrator.bundle.members import ArchiveError, Member
 from orchestrator.core.model import BundleFormat
 
@@ -21,18 +23,38 @@ class UnpackedTree:
         self._entries: dict[str, Entry] = {}
         self._used: set[str] = set()
         """Directories with something in them, also those that no member is."""
+        self._followed: set[str] = set()
+        """Links of a tar that lead to a directory."""
+        self._through_links: list[tuple[Entry, str, Member]] = []
+        """Of a zip: what goes below a link, the link's path, and the member."""
         self.remarks: list[tuple[str, str]] = []
 
-    @property
-    def entries(self) -> tuple[Entry, ...]:
+    def finish(self) -> tuple[Entry, ...]:
+        """All entries. What a zip puts below a link lands when everything else is there: unzip makes links last."""
+        for entry, link, member in self._through_links:
+            found = Contents(self._entries.values()).find(link)
+            if found.kind == "outside":
+                message = f"member {member.name!r} is written through the link {link}, to somewhere on the machine"
+                self._remark("path_traversal", message)
+            elif found.kind != "dir":
+                raise self._clash(member, link)
+            elif entry.path != link:
+                path = f"{found.path}/{entry.path.removeprefix(f'{link}/')}".lstrip("/")
+                self._entries[path] = replace(entry, path=path)
+        self._through_links.clear()
         return tuple(self._entries.values())
 
     def add(self, member: Member) -> Entry | None:
-        """What becomes of it; None when it is the root itself."""
+        """What becomes of it; None when it is the root itself, or goes below a link of a zip."""
         parts = self._parts(member)
         if not parts:
             if member.kind != "dir":
                 raise ArchiveError("archive_unreadable", f"a member has no name: {member.name!r}")
+            return None
+        if not self._is_tar and (link := self._link_at(parts, is_directory=member.kind == "dir")) is not None:
+            kind_below: Kind = "dir" if member.kind == "dir" else "file"
+            below = Entry("/".join(parts), kind_below, member.mode, member.size if kind_below == "file" else 0)
+            self._through_links.append((below, link, member))
             return None
         folder = self._resolve(parts[:-1], member)
         path = f"{folder}/{parts[-1]}" if folder else parts[-1]
@@ -63,6 +85,11 @@ class UnpackedTree:
                 raise ArchiveError("file_name_too_long", message, hint="shorten it")
         return parts
 
+    def _link_at(self, parts: list[str], *, is_directory: bool) -> str | None:
+        """The first link on the way to a member, or in the place of a directory."""
+        above = ("/".join(parts[:length]) for length in range(1, len(parts) + is_directory))
+        return next((path for path in above if (there := self._there(path)) and there.kind == "symlink"), None)
+
     def _resolve(self, parts: list[str], member: Member) -> str:
         """The directory that a member goes to, made where it isn't there; links in the way are followed."""
         at: list[str] = []
@@ -86,18 +113,24 @@ class UnpackedTree:
                 raise self._clash(member, here)
             if there.target.startswith("/") or ".." in there.target.split("/"):
                 self._goes_outside(member, there)
-                return here
+            self._require_directory(there, member)
             pending += there.target.split("/")[::-1]
         folder = "/".join(at)
         self._used.add(folder)
         return folder
 
+    def _require_directory(self, link: Entry, member: Member) -> None:
+        """Tar makes no directory at the end of a link."""
+        if link.path in self._followed:
+            return
+        if Contents(self._entries.values()).find(link.path).kind != "dir":
+            raise self._clash(member, link.path)
+        self._followed.add(link.path)
+
     def _goes_outside(self, member: Member, link: Entry) -> None:
         message = f"member {member.name!r} is written through the link {link.path} -> {link.target}"
-        if self._is_tar:
-            hint = "make the archive from a folder in which this is no link"
-            raise ArchiveError("archive_path_traversal", f"{message}; tar on the instance refuses that", hint=hint)
-        self._remark("path_traversal", f"{message}, to somewhere on the machine")
+        hint = "make the archive from a folder in which this is no link"
+        raise ArchiveError("archive_path_traversal", f"{message}; tar on the instance refuses that", hint=hint)
 
     def _hard_link(self, path: str, member: Member) -> Entry:
         target = member.target.rpartition("../")[2] if ".." in member.target.split("/") else member.target
@@ -124,7 +157,7 @@ class UnpackedTree:
         """Whether a file and a directory of one name can follow each other."""
         if self._is_tar:
             return there.kind != "dir" or there.path not in self._used
-        return "symlink" in {there.kind, entry.kind}
+        return there.kind != "dir" and entry.kind != "dir"
 
     def _clash(self, member: Member, path: str) -> ArchiveError:
         message = f"{path} is both a file and a folder in the archive; see member {member.name!r}"
