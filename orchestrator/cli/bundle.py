@@ -37,7 +37,12 @@ _behavior_option = option(
 
 @click.group()
 def bundle() -> None:
-    """Check bundles as the agent on an instance would, offline, and show what an instance would get."""
+    """Check bundles as the agent on an instance would, offline, and show what an instance would get.
+
+    \b
+      orchestrator bundle check ./api dist/web.zip
+      orchestrator bundle inspect ./api
+    """
 
 
 @bundle.command()

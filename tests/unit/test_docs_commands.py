@@ -32,7 +32,8 @@ def command(name: str) -> click.Command:
 def params_of(name: str) -> list[click.Parameter]:
     """Of the command, and of those below it."""
     found = command(name)
-    below = [found.serve, *found.commands.values()] if isinstance(found, SandboxGroup) else []
+    below = [*found.commands.values()] if isinstance(found, click.Group) else []
+    below += [found.serve] if isinstance(found, SandboxGroup) else []
     return [param for each in (found, *below) for param in each.params]
 
 
