@@ -115,6 +115,8 @@ class _Planner:
     def add_files(self, mapping: FileMapping, archive: str) -> None:
         source = rubypath.join(archive, mapping.source)
         if self.root.is_dir(source):
+            if mapping.is_joined:  # the agent joins a list for a file, and has no folder of a list
+                raise AgentError("no implicit conversion of Array into String")
             self._add_ancestors(mapping.destination)
             self._add_tree(source, mapping.destination)
         else:
