@@ -8,7 +8,7 @@ from random import Random
 
 import anyio
 from chaos import Chaos, chaos
-from invariants import journal_violations, ours
+from invariants import journal_violations, once
 from world import World
 
 from orchestrator.core import events as ev
@@ -151,13 +151,9 @@ def gate_violations(found: Gated) -> list[str]:
         *_hooks(found),
         *_outcome(world),
         *journal_violations(found.chaos),
-        *(f"{each.id}: {len(ours(found.chaos, each))} deployments" for each in world.targets if _twice(found, each.id)),
+        *once(found.chaos),
         *(f"{token}: created before its intent was durable" for token in found.chaos.faults.created_before_durable),
     ]
-
-
-def _twice(found: Gated, target: str) -> bool:
-    return len(ours(found.chaos, target)) > 1
 
 
 def _starts(found: Gated) -> Iterator[str]:

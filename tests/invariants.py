@@ -23,7 +23,7 @@ def violations(chaos: Chaos) -> list[str]:
     """Everything that is wrong with the run, in words; empty: nothing."""
     chaos.world.codedeploy.catch_up()
     return [
-        *_once(chaos),
+        *once(chaos),
         *_order(chaos),
         *_limits(chaos),
         *_nothing_lost(chaos),
@@ -60,7 +60,8 @@ def _tried_again(chaos: Chaos) -> set[str]:
     return {event.target for event in events if isinstance(event, ev.TargetFinished) and event.state in ends}
 
 
-def _once(chaos: Chaos) -> Iterator[str]:
+def once(chaos: Chaos) -> Iterator[str]:
+    """No target is deployed more often than its retries say, and never beside itself."""
     for each in chaos.world.targets:
         made = ours(chaos, each)
         tokens = [one.parameters["description"].split(" ")[0] for one in made]

@@ -12,6 +12,7 @@ from orchestrator.core.approvals import Approvals
 from orchestrator.core.bundles import Bundles, BundlesClosedError
 from orchestrator.core.control import Control, OnCancel
 from orchestrator.core.errors import OrchestratorError, StateError
+from orchestrator.core.failures import reason_to_stop
 from orchestrator.core.freezewatch import FreezeWatch
 from orchestrator.core.freezing import Calendar, Frozen, NoFreezes
 from orchestrator.core.model import (
@@ -53,9 +54,6 @@ DETACH_LOOK = 0.2
 """Seconds between two looks at whether all that can start has started."""
 
 UNDER_WAY = frozenset({TargetState.STARTING, TargetState.RUNNING, TargetState.BAKING, TargetState.ROLLING_BACK})
-
-LOOK_FOR_PEOPLE = 1.0
-"""The same, for whether all that is left waits for people."""
 
 MAYBE_STARTED = "a deployment may have been started"
 
@@ -194,7 +192,7 @@ class Engine:
     async def _leave_when_only_people_can_go_on(self) -> None:
         """Nobody has to keep a process alive for an approval: a resume goes on."""
         while not (gates := self._standstill.only_people()):  # noqa: ASYNC110 - as for --detach
-            await anyio.sleep(LOOK_FOR_PEOPLE)
+            await anyio.sleep(FLUSH_EVERY)
         self._people = gates
         self.leave("all that is left waits for an approval")
 
@@ -444,21 +442,9 @@ class Engine:
         return Verdict(TargetState.ERRORED, reason)
 
     def _close_on_failures(self) -> None:
-        failed = [target for target in self._state.targets.values() if target.state in FAILURES]
-        if not failed or self._control.decided.is_set() or self._control.leaving.is_set():
+        if self._control.decided.is_set() or self._control.leaving.is_set():
             return
-        limit = self._policy.max_failures
-        if self._policy.on_failure == "stop":
-            last = max(failed, key=lambda target: target.ended_at or 0.0)
-            reason = f"the run stopped because {last.id} {_ended(last.state)} (on_failure: stop)"
-        elif limit is not None and len(failed) >= limit:
-            reason = f"the run stopped after {len(failed)} failures (max_failures)"
-        else:
-            return
-        self._recorder.record(ev.FailureLimitReached(reason=reason))
-        self._control.close()
-
-
-def _ended(state: TargetState) -> str:
-    words = {TargetState.TIMED_OUT: "timed out", TargetState.ROLLED_BACK: "was rolled back"}
-    return words.get(state, "was stopped" if state is TargetState.STOPPED else str(state))
+        reason = reason_to_stop(self._state, self._policy)
+        if reason is not None:
+            self._recorder.record(ev.FailureLimitReached(reason=reason))
+            self._control.close()

@@ -7,7 +7,6 @@ Times inside events are epoch seconds (UTC); durations are seconds.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import re
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
+from orchestrator.core.event_classes import event_classes, field_names
 from orchestrator.core.model import Outcome, TargetState
 from orchestrator.core.times import format_time, parse_time
 
@@ -413,34 +413,17 @@ def _snake(name: str) -> str:
     return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
 
 
-def _concrete(cls: type[Event]) -> list[type[Event]]:
-    return [leaf for child in cls.__subclasses__() for leaf in ([child, *_concrete(child)])]
-
-
-@cache
-def _event_classes() -> Mapping[str, type[Event]]:
-    from orchestrator.core.gate_events import GateEvent, HookEvent  # noqa: PLC0415 - those are made of what is above
-
-    abstract: tuple[type[Event], ...] = (TargetEvent, GateEvent, HookEvent, UnknownEvent)
-    return {event_type(cls): cls for cls in _concrete(Event) if cls not in abstract}
-
-
-@cache
-def _field_names() -> Mapping[type, tuple[str, ...]]:
-    return {cls: tuple(field.name for field in dataclasses.fields(cls)) for cls in _event_classes().values()}
-
-
 def _fields(event: Event) -> dict[str, Any]:
     if isinstance(event, UnknownEvent):
         return dict(event.fields)
-    return {name: getattr(event, name) for name in _field_names()[type(event)]}
+    return {name: getattr(event, name) for name in field_names()[type(event)]}
 
 
 def _event_from(kind: str, fields: Mapping[str, Any]) -> Event:
-    cls = _event_classes().get(kind)
+    cls = event_classes().get(kind)
     if cls is None:
         return UnknownEvent(type=kind, fields=dict(fields) | {"type": kind})
-    known = {name: _read(cls, name, fields[name]) for name in _field_names()[cls] if name in fields}
+    known = {name: _read(cls, name, fields[name]) for name in field_names()[cls] if name in fields}
     try:
         return cls(**known)
     except TypeError as error:

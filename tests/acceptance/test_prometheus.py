@@ -8,7 +8,6 @@ import shutil
 import socket
 import subprocess
 import threading
-import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -143,14 +142,14 @@ def test_a_prometheus_that_goes_away_decides_nothing_until_the_time_is_up(
         rig = prepared(make_rig, url, more="successes: 1000, timeout: 4s")
         environment = {**rig.command.environment, "ORCHESTRATOR_PROMETHEUS_TOKEN": TOKEN}
         rig = replace(rig, command=replace(rig.command, environment=environment))
-        process = rig.command.start("apply", "release.yaml", "--result", "result.json")
-        wait_until(lambda: "gate errors (good" in rig.command("status").out, "it is good")
-    began = time.monotonic()
+        told = rig.command.folder / "events.jsonl"
+        told.write_text("")
+        process = rig.command.start("apply", "release.yaml", "--events", told.name)
+        wait_until(lambda: '"verdict":"good"' in told.read_text() or process.poll() is not None, "it is good")
     with process:
         out, err = process.communicate(timeout=60)
     assert process.returncode == 3, out + err
     assert "gate errors: not passed within 4s; last measurement: unknown: connection refused" in out
-    assert time.monotonic() - began < 20
     journal = next((rig.command.folder / ".orchestrator" / "runs").glob("*/journal.jsonl")).read_text()
     assert TOKEN not in out + err + journal
 
