@@ -16,7 +16,7 @@ from orchestrator.core.approvals import Decision
 from orchestrator.core.control import OnCancel
 from orchestrator.core.controls import Controls, GateSpec
 from orchestrator.core.errors import CallError, ExitCode, RefusedError
-from orchestrator.core.model import Concurrency, DeploymentSettings, GitHubRevision, Outcome, Policy
+from orchestrator.core.model import Concurrency, DeploymentSettings, GitHubRevision, Outcome, Policy, Retry
 from orchestrator.core.phases import Phases
 from orchestrator.core.result import exit_code_of
 from orchestrator.core.stages import Outside
@@ -409,3 +409,16 @@ def test_the_fold_says_the_same(virtual: Virtual) -> None:
     assert fold(world.journal.records).targets == world.state.targets
     assert fold(world.journal.records).gates == world.state.gates
     assert isinstance(world.codedeploy, ScriptedCodeDeploy)
+
+
+def test_another_attempt_is_baked_and_asked_anew_and_its_before_gates_stand(virtual: Virtual) -> None:
+    controls = Controls(gates_before=(gate("open"),), gates_after=(gate("errors"),), bake=60.0)
+    world = World([target("a/g", controls=controls, retry=Retry(times=1, wait=5.0))], outside=outside())
+    broken = Script(status="Failed", error={"code": "AGENT_ISSUE", "message": "the agent was gone"})
+    world.codedeploy.choose = lambda _asked: Script() if world.codedeploy.made else broken
+    run(virtual, world)
+    assert world.states() == {"a/g": "succeeded"}
+    assert [made.status for made in world.codedeploy.of("a", "g")] == ["Failed", "Succeeded"]
+    assert len(asked(world, "open")) == 1
+    assert len(world.events(gev.BakeStarted)) == 1
+    assert min(asked(world, "errors")) + 1000 > world.codedeploy.of("a", "g")[1].ends - 1
