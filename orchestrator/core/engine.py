@@ -427,9 +427,12 @@ class Engine:
         if self._state.closed_reason is None:
             await self._control.decided.wait()
         reason = self._state.closed_reason or ""
-        if self._state.targets[step.target.id].intent is not None:
-            reason = f"{reason}; {MAYBE_STARTED}"
+        known = self._state.targets[step.target.id]
         state = TargetState.SKIPPED if self._state.cancelled is None else TargetState.CANCELLED
+        if known.failed_before is not None:  # an attempt has failed, and nothing will mend that any more
+            state, reason = TargetState.FAILED, f"{known.failed_before}; no other attempt: {reason}"
+        if known.intent is not None:
+            reason = f"{reason}; {MAYBE_STARTED}"
         return Verdict(state, reason)
 
     def _errored(self, step: Step, error: Exception) -> Verdict:

@@ -84,6 +84,8 @@ class TargetRun:
     deployment_ended: bool = False
     attempts: tuple[str, ...] = ()
     """The deployments that have failed before this one, and were tried again."""
+    failed_before: str | None = None
+    """Why the last of them has failed."""
     rollback_deployment_id: str | None = None
     rollback_status: str | None = None
     error_code: str | None = None
@@ -401,6 +403,7 @@ def _try_again(target: TargetRun, event: ev.TargetRetried) -> None:
     """What was known of the attempt that has failed goes, but for its deployment's id."""
     _to(target, S.PENDING)
     target.attempts = (*target.attempts, event.deployment_id)
+    target.failed_before = event.reason
     target.reason = f"another attempt in {event.wait:.0f} s: {event.reason}"
     target.deployment_id = target.token = target.status = target.deployment_started_at = None
     target.deployment_ended, target.overview = False, {}
