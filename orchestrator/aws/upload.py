@@ -139,10 +139,14 @@ class StreamUpload:
 
     async def _send(self, _tasks: TaskGroup, part: Part, buffer: bytearray) -> None:
         assert self._upload is not None  # noqa: S101 - made before the first part
-        await self._created.wait()
-        await self._upload.send(part)
-        self._give_back(buffer)
-        self._progress(len(part.content))
+        try:
+            await self._created.wait()
+            await self._upload.send(part)
+            self._progress(len(part.content))
+        finally:
+            # Also when it was called off: the thread may be waiting for this very buffer, and it only learns of the
+            # end once it has one.
+            self._give_back(buffer)
 
     async def _finish(self) -> Answer:
         if self._upload is not None:

@@ -177,6 +177,24 @@ async def test_cancelling_leaves_nothing_behind(
     assert buffers.taken == 0
 
 
+async def test_cancelling_ends_a_thread_that_waits_for_memory(s3: MemoryS3, store: ObjectStore, tmp_path: Path) -> None:
+    """All buffers are with parts that hang, and there is more to send."""
+    s3.faults["UploadPart"] = [Hang() for _ in range(10)]
+    path = file_of(tmp_path, 3 * BIG)
+    buffers = four()
+
+    async def put() -> None:
+        await store.put_file("b", "k", path, metadata={}, buffers=buffers)
+
+    with anyio.fail_after(30):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(put)
+            while s3.active["UploadPart"] < 4:  # noqa: ASYNC110 - a thread makes them; nothing tells
+                await anyio.sleep(0.01)
+            tasks.cancel_scope.cancel()
+    assert (s3.uploads, s3.objects, s3.active.total(), buffers.taken) == ({}, {}, 0, 0)
+
+
 async def test_cancelling_while_the_upload_is_created_leaves_nothing_behind(
     s3: MemoryS3, store: ObjectStore, tmp_path: Path
 ) -> None:
