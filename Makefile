@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 AWSCLI := .venv-awscli
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bubblewrap prometheus lint format unit simulate mutants large bench constraints clean
+.PHONY: help demo test bubblewrap prometheus lint format unit simulate mutants large conformance bench constraints clean
 
 help: ## What there is to make
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -45,6 +45,9 @@ mutants: $(VENV)/.installed ## Breaks the engine in one place at a time: the sim
 
 large: $(VENV)/.installed ## Packs a file of 4.5 GB in every format, for tar, gunzip, unzip and Python to judge
 	$(BIN)/python tests/large.py
+
+conformance: $(VENV)/.installed ## The verdicts of bundle check next to the agent's, by topic
+	PYTHONPATH=tests $(BIN)/python -W ignore -m conformance.score
 
 lint: $(VENV)/.installed ## Style, types, and the one-way imports
 	$(BIN)/ruff check .
