@@ -15,7 +15,9 @@ demo: $(VENV)/.runtime ## Release configs/shop to the embedded sandbox
 	$(BIN)/orchestrator apply configs/shop/release.yaml --environment staging --sandbox
 
 test: bubblewrap prometheus lint $(AWSCLI)/.installed ## Everything that must hold: lint, types, imports, tests
-	$(BIN)/coverage run -m pytest tests/unit tests/contract
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest --numprocesses 2 tests/unit tests/contract
+	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --skip-covered --skip-empty --fail-under=80
 	$(BIN)/pytest --numprocesses 2 tests/simulation
 	ORCHESTRATOR_TEST_AWS=$(CURDIR)/$(AWSCLI)/bin/aws $(BIN)/pytest --numprocesses 4 tests/acceptance
