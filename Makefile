@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 AWSCLI := .venv-awscli
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bubblewrap prometheus lint format unit simulate mutants large conformance bench constraints clean
+.PHONY: help demo test bubblewrap prometheus lint format unit simulate kills mutants large conformance bench constraints clean
 
 help: ## What there is to make
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -20,7 +20,7 @@ test: bubblewrap prometheus lint $(AWSCLI)/.installed ## Everything that must ho
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --skip-covered --skip-empty --fail-under=80
 	$(BIN)/pytest --numprocesses 2 tests/simulation
-	ORCHESTRATOR_TEST_AWS=$(CURDIR)/$(AWSCLI)/bin/aws $(BIN)/pytest --numprocesses 4 tests/acceptance
+	ORCHESTRATOR_TEST_AWS=$(CURDIR)/$(AWSCLI)/bin/aws $(BIN)/pytest --numprocesses 6 tests/acceptance
 
 # Without it tests that run hooks are skipped, and say so; where CI is set they fail.
 bubblewrap: ## Installs what runs hooks, where it is missing and apt-get may
@@ -41,6 +41,10 @@ unit: $(VENV)/.installed ## The quick tests only
 SEEDS ?= 5000
 simulate: $(VENV)/.installed ## Random runs in virtual time, SEEDS of them; prints how to play one again that failed
 	$(BIN)/python tests/simulate.py --seeds $(SEEDS)
+
+KILLS ?= 50
+kills: $(VENV)/.installed ## Kills the command KILLS times, over a network that cuts, and goes on elsewhere; make test does 20
+	ORCHESTRATOR_KILLS=$(KILLS) $(BIN)/pytest --capture=no tests/acceptance/test_kills.py
 
 mutants: $(VENV)/.installed ## Breaks the engine in one place at a time: the simulation must notice, each time
 	$(BIN)/python tests/mutants.py

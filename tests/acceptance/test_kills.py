@@ -1,6 +1,6 @@
 """The command is killed at seeded moments, over a network that cuts and delays, and another machine goes on.
 
-State in S3, all runs in one place. `ORCHESTRATOR_KILLS=200` kills more of them.
+State in S3, all runs in one place. `make kills KILLS=200` kills more of them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from rig import Command, Ended, MakeRig, Rig
 
 from orchestrator.sandbox.options import Faults
 
-KILLS = int(os.environ.get("ORCHESTRATOR_KILLS", "50"))
+KILLS = int(os.environ.get("ORCHESTRATOR_KILLS", "20"))
 AT_ONCE = 6
 STATE = "s3://releases/state"
 APPLICATIONS = 4

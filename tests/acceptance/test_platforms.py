@@ -7,6 +7,7 @@ import hashlib
 from rig import REGION, MakeRig, Rig
 
 from orchestrator.sandbox.fleet import FleetSpec, GroupSpec
+from orchestrator.sandbox.options import Failure, Faults
 
 ECS = """version: 0.0
 Resources:
@@ -73,7 +74,8 @@ def test_what_stood_there_goes_back_with_its_content(make_rig: MakeRig) -> None:
     rig = platforms(make_rig)
     run = rig.command
     assert run("apply", "release.yaml").code == 0
-    run.write(LAMBDA.replace("currentversion: 1", "currentversion: 0"), "mailer.yaml")  # CodeDeploy refuses it
+    run.write(LAMBDA.replace("currentversion: 1", "currentversion: 2"), "mailer.yaml")
+    rig.set_faults(Faults(failures=(Failure(target="mailer/live", event="AllowTraffic", deployments=2),)))
     ended = run("apply", "release.yaml", "--var", "task=8", "--result", "result.json")
     assert ended.code == 4, ended.out + ended.err
     tasks = [d.revision["appSpecContent"]["content"] for d in rig.deployments() if d.application == "cart"]
