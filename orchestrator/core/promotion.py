@@ -11,6 +11,7 @@ from typing import Any
 
 from orchestrator.core.codedeploy import same_revision
 from orchestrator.core.freezing import moment
+from orchestrator.core.measuring import span
 from orchestrator.core.model import Location, Revision, S3Revision, TargetState, revision_from_api
 from orchestrator.core.state import RunState, TargetRun
 
@@ -50,7 +51,7 @@ class Proof:
         """Why it can't be promoted yet. `soak`: seconds."""
         if now - self.since >= soak:
             return None
-        return f"has to soak for {soak / 60:g} min, until {moment(self.since + soak)} (run {self.run})"
+        return f"has to soak for {span(soak)}, until {moment(self.since + soak)} (run {self.run})"
 
 
 Finding = Proof | str

@@ -119,7 +119,7 @@ def test_what_has_not_soaked_waits(make_rig: MakeRig) -> None:
     for arguments in (PROMOTE, ("apply", "release.yaml", "-e", "prod")):
         ended = run(*arguments)
         assert ended.code == 6
-        assert "api/fleet in staging: has to soak for 60 min, until " in ended.err
+        assert "api/fleet in staging: has to soak for 1h, until " in ended.err
     run.write(manifest(promote_from="staging", soak="1ms"))
     assert run(*PROMOTE).code == 0
     assert len(in_prod(rig)) == 2

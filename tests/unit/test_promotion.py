@@ -111,7 +111,7 @@ def test_the_newest_run_decides_and_the_first_success_counts() -> None:
     assert isinstance(found, Proof)
     assert (found.content.revision, found.run, found.since) == (commit("y"), "r3", 2 * HOUR)
     assert found.problem(HOUR, 3 * HOUR) is None
-    assert "has to soak for 120 min, until 1970-01-01 04:00 UTC" in (found.problem(2 * HOUR, 3 * HOUR) or "")
+    assert "has to soak for 2h, until 1970-01-01 04:00 UTC" in (found.problem(2 * HOUR, 3 * HOUR) or "")
 
 
 def test_what_went_wrong_last_is_no_proof_whatever_was_before() -> None:
