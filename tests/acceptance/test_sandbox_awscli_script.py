@@ -140,7 +140,6 @@ STEPS: Sequence[Sequence[Do]] = (
         Do(f"list-tags-for-resource --resource-arn {ARN}:application:shop",
            {"Tags": [{"Key": "stage", "Value": "test"}, {"Key": "team", "Value": "a"}]}),
         Do(f"list-tags-for-resource --resource-arn {ARN}:instance:x", "ArnNotSupportedException"),
-        Do(f"untag-resource --resource-arn {ARN}:application:shop --tag-keys team"),
         Do("get-on-premises-instance --instance-name house",
            {"instanceInfo": {"tags": [{"Key": "place", "Value": "cellar"}]}}),
         Do("list-on-premises-instances --tag-filters Key=place,Value=cellar,Type=KEY_AND_VALUE",
@@ -178,6 +177,7 @@ STEPS: Sequence[Sequence[Do]] = (
            {"revisionInfo": {"description": "d", "registerTime": ANY}}),
     ),
     (
+        Do(f"untag-resource --resource-arn {ARN}:application:shop --tag-keys team"),
         Do("wait deployment-successful --deployment-id {fleet}"),
         Do("get-deployment --deployment-id {fleet}",
            {"deploymentInfo": {"status": "Succeeded", "description": "first", "creator": "user",
