@@ -41,7 +41,9 @@ from orchestrator.manifest.freezes import calendar_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ResumeOptions:
+class GoOnOptions:
+    """How this process carries on a run that is there already."""
+
     run: str | None
     """None: the newest."""
     views: ViewOptions
@@ -55,6 +57,10 @@ class ResumeOptions:
     """Leave once all that can start has started."""
     lock_wait: float = 0.0
     """Seconds to wait for the locks of others."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ResumeOptions(GoOnOptions):
     override_freeze: str | None = None
     """Why freezes don't count for this process; None: they do."""
     accept_manifest: bool = False

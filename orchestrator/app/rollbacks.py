@@ -14,13 +14,12 @@ from orchestrator import __version__
 from orchestrator.app.accounts import check_accounts
 from orchestrator.app.bundles import ReleaseArtifacts
 from orchestrator.app.looking import read_release
-from orchestrator.app.resuming import ResumedArtifacts, recorded_plan, started_of
+from orchestrator.app.resuming import GoOnOptions, ResumedArtifacts, recorded_plan, started_of
 from orchestrator.app.running import RunOptions, carry_out
 from orchestrator.app.services import AWS_POLL_INTERVAL, SANDBOX_POLL_INTERVAL, Services, is_near, open_services
 from orchestrator.app.standing import group_key, read_groups
 from orchestrator.app.stores import hold_lease, open_state
-from orchestrator.app.views import ViewOptions, open_views
-from orchestrator.core.control import OnCancel
+from orchestrator.app.views import open_views
 from orchestrator.core.errors import BlockedError
 from orchestrator.core.events import ReleaseRollbackRequested, RunResumed
 from orchestrator.core.locks import Owner
@@ -32,20 +31,7 @@ from orchestrator.core.state import RunState, TargetRun, fold
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class RollbackOptions:
-    run: str | None
-    """None: the newest."""
-    views: ViewOptions
-    state: str | None = None
-    poll_interval: float | None = None
-    """Seconds; None: what suits AWS or the sandbox."""
-    on_cancel: OnCancel = OnCancel.WAIT
-    leave_after: float | None = None
-    """Seconds."""
-    detach: bool = False
-    """Leave once all that can start has started."""
-    lock_wait: float = 0.0
-    """Seconds to wait for the locks of others."""
+class RollbackOptions(GoOnOptions):
     force: bool = False
     """Also groups that somebody has deployed to since."""
 
