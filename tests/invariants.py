@@ -188,6 +188,8 @@ def _calls(chaos: Chaos) -> Iterator[str]:
             reason = event.reason or ""
             if "Rate exceeded" in reason or reason.startswith("BatchGetDeployments: the answer was lost"):
                 yield f"{event.target}: errored for a call: {reason}"
+            if "DeploymentLimitExceeded" in reason:
+                yield f"{event.target}: errored for a busy group, which `if_active` decides about: {reason}"
 
 
 def _blocked(chaos: Chaos) -> Iterator[str]:
