@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 AWSCLI := .venv-awscli
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bubblewrap prometheus lint format unit simulate kills mutants large conformance bench constraints clean
+.PHONY: help demo test programs lint format unit simulate kills mutants large conformance bench constraints clean
 
 help: ## What there is to make
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -14,7 +14,7 @@ help: ## What there is to make
 demo: $(VENV)/.runtime ## Release configs/shop to the embedded sandbox
 	$(BIN)/orchestrator apply configs/shop/release.yaml --environment staging --sandbox
 
-test: bubblewrap prometheus lint $(AWSCLI)/.installed ## Everything that must hold: lint, types, imports, tests
+test: programs lint $(AWSCLI)/.installed ## Everything that must hold: lint, types, imports, tests
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest --numprocesses 2 tests/unit tests/contract
 	$(BIN)/coverage combine --quiet
@@ -22,18 +22,17 @@ test: bubblewrap prometheus lint $(AWSCLI)/.installed ## Everything that must ho
 	$(BIN)/pytest --numprocesses 2 tests/simulation
 	ORCHESTRATOR_TEST_AWS=$(CURDIR)/$(AWSCLI)/bin/aws $(BIN)/pytest --numprocesses 6 tests/acceptance
 
-# Without it tests that run hooks are skipped, and say so; where CI is set they fail.
-bubblewrap: ## Installs what runs hooks, where it is missing and apt-get may
-	@command -v bwrap >/dev/null || { apt-get update && apt-get install --yes bubblewrap; } || \
-		{ sudo -n apt-get update && sudo -n apt-get install --yes bubblewrap; } || \
-		echo "bubblewrap isn't installed, and can't be here: hooks won't be run" >&2
+# Real programs that tests meet, as command:package. Without bubblewrap the tests that run hooks are skipped, and say so; where
+# CI is set they fail. Debian's packages of servers would start them: RUNLEVEL=1 says that they aren't wanted.
+PROGRAMS := bwrap:bubblewrap prometheus:prometheus prometheus-pushgateway:prometheus-pushgateway \
+	prometheus-alertmanager:prometheus-alertmanager chromium:chromium tmux:tmux
+APT := DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install --yes --quiet=2 --no-install-recommends
 
-# The gates' own test asks a real one. Debian's package would also start a server of its own: it isn't wanted.
-prometheus: ## Installs the Prometheus that gates are tested with, where it is missing and apt-get may
-	@command -v prometheus >/dev/null || { apt-get update && $(NO_SERVER) apt-get install --yes --no-install-recommends prometheus; } || \
-		{ sudo -n apt-get update && sudo -n $(NO_SERVER) apt-get install --yes --no-install-recommends prometheus; } || \
-		echo "prometheus isn't installed, and can't be here: the test that needs it fails" >&2
-NO_SERVER := env RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive
+programs: ## Installs the programs that tests meet, where they are missing and apt-get may
+	@missing=$$(for each in $(PROGRAMS); do command -v $${each%%:*} >/dev/null || echo $${each##*:}; done); \
+	test -z "$$missing" || { apt-get update --quiet=2 && env $(APT) $$missing; } || \
+		{ sudo -n apt-get update --quiet=2 && sudo -n env $(APT) $$missing; } || \
+		echo "not installed, and can't be here:" $$missing "- tests that need them fail, or say that they are skipped" >&2
 
 unit: $(VENV)/.installed ## The quick tests only
 	$(BIN)/pytest tests/unit

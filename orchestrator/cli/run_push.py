@@ -23,7 +23,7 @@ from orchestrator.app.pushkeys import expand_key
 from orchestrator.app.regions import default_region, require_region
 from orchestrator.cli.show_bundle import show_bundle
 from orchestrator.core.model import BundleFormat, ObjectSettings
-from orchestrator.sinks.text import short_digests, size
+from orchestrator.wording.text import short_digests, size
 
 
 def push_options(

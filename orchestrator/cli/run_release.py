@@ -27,7 +27,7 @@ from orchestrator.core.result import exit_code_of, result_of, result_of_cut_off
 from orchestrator.core.state import RunState
 from orchestrator.sinks.output import Output, choose_output
 from orchestrator.sinks.summary import summary
-from orchestrator.sinks.text import silence, write_line
+from orchestrator.wording.text import silence, write_line
 
 FOLLOW = "orchestrator wait"
 

@@ -17,7 +17,7 @@ from orchestrator.core.control import OnCancel
 from orchestrator.core.errors import ExitCode
 from orchestrator.core.model import describe_revision, revision_to_api
 from orchestrator.core.plan import Step
-from orchestrator.sinks.text import one_line, plural, short_digests
+from orchestrator.wording.text import one_line, plural, short_digests
 
 
 def run_rollback(

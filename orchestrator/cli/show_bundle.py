@@ -6,7 +6,7 @@ import click
 
 from orchestrator.bundle.entries import Entry
 from orchestrator.bundle.source import Bundle, largest
-from orchestrator.sinks.text import one_line, plural, size
+from orchestrator.wording.text import one_line, plural, size
 
 LARGEST = 10
 _WIDTH = 9

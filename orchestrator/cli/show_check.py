@@ -11,7 +11,7 @@ import click
 from orchestrator.bundle.appspec import AppSpecReport
 from orchestrator.bundle.appspec_findings import AppSpecFinding
 from orchestrator.core.errors import Finding
-from orchestrator.sinks.text import one_line, plural
+from orchestrator.wording.text import one_line, plural
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

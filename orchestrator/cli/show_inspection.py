@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchestrator.sinks.text import one_line, plural, size
+from orchestrator.wording.text import one_line, plural, size
 
 if TYPE_CHECKING:
     from orchestrator.bundle.appspec_permit import Applied

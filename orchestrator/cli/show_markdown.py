@@ -6,7 +6,7 @@ from orchestrator.app.undertakings import Planned
 from orchestrator.cli.show_plan import NOTHING_TO_DO, gates_of_run, title_of, waits_of
 from orchestrator.core.model import describe_revision
 from orchestrator.core.plan import Step
-from orchestrator.sinks.text import one_line, plural, short_digests
+from orchestrator.wording.text import one_line, plural, short_digests
 
 FOLDED_ABOVE = 20
 """What stays as it is is folded away when it is more than that."""

@@ -8,7 +8,7 @@ from orchestrator.app.undertakings import Planned
 from orchestrator.core.measuring import span
 from orchestrator.core.model import Target, describe_revision, revision_to_api
 from orchestrator.core.plan import Plan, Step
-from orchestrator.sinks.text import one_line, plural, short_digests
+from orchestrator.wording.text import one_line, plural, short_digests
 
 NOTHING_TO_DO = "nothing to do: this is what stands in every group already (--force deploys again)"
 

@@ -6,8 +6,8 @@ import json
 from collections.abc import Sequence
 
 from orchestrator.core.times import format_time
-from orchestrator.sinks.text import one_line
 from orchestrator.store.runs import RunSummary
+from orchestrator.wording.text import one_line
 
 
 def runs_as_text(runs: Sequence[RunSummary]) -> str:

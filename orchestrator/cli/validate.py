@@ -46,7 +46,7 @@ def validate(
       orchestrator validate release.yaml -e prod --var sha=4f2a91c
     """
     from orchestrator.app.offline import validate_releases  # noqa: PLC0415 - not for --help
-    from orchestrator.sinks.text import plural  # noqa: PLC0415 - as above
+    from orchestrator.wording.text import plural  # noqa: PLC0415 - as above
 
     checked = validate_releases(
         manifest,

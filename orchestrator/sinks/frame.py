@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from orchestrator.core.model import TargetState
 from orchestrator.core.state import RunState, TargetRun
-from orchestrator.sinks.facts import ORDER, progress, state_counts
-from orchestrator.sinks.text import age, counts, duration, one_line, plural
-from orchestrator.sinks.waiting import waits_for, why
+from orchestrator.wording.facts import ORDER, progress, state_counts
+from orchestrator.wording.text import age, counts, duration, one_line, plural
+from orchestrator.wording.waiting import waits_for, why
 
 S = TargetState
 

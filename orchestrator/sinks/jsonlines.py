@@ -10,7 +10,7 @@ from typing import TextIO
 from orchestrator.core.errors import UsageError
 from orchestrator.core.events import Record
 from orchestrator.core.state import RunState
-from orchestrator.sinks.text import silence, write_line
+from orchestrator.wording.text import silence, write_line
 
 
 class JsonLinesSink:

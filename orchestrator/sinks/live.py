@@ -15,8 +15,8 @@ from orchestrator.core.events import Record
 from orchestrator.core.model import TargetState
 from orchestrator.core.state import RunState
 from orchestrator.sinks.frame import frame
-from orchestrator.sinks.phrases import phrase
-from orchestrator.sinks.text import clock_time, one_line
+from orchestrator.wording.phrases import phrase
+from orchestrator.wording.text import clock_time, one_line
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -12,11 +12,11 @@ import anyio
 from orchestrator.core.events import ApiThrottled, DeploymentProgressed, Record
 from orchestrator.core.model import TargetState
 from orchestrator.core.state import RunState, TargetRun
-from orchestrator.sinks.facts import progress
-from orchestrator.sinks.phrase import Phrase
-from orchestrator.sinks.phrases import phrase
-from orchestrator.sinks.text import age, clock_time, listing, one_line, plural, write_line
-from orchestrator.sinks.waiting import waits_for
+from orchestrator.wording.facts import progress
+from orchestrator.wording.phrase import Phrase
+from orchestrator.wording.phrases import phrase
+from orchestrator.wording.text import age, clock_time, listing, one_line, plural, write_line
+from orchestrator.wording.waiting import waits_for
 
 SILENCE = 55.0
 """Seconds without a line before a sign of life: CI systems end jobs that are silent, and a timer may come late."""

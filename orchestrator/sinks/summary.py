@@ -5,9 +5,9 @@ from __future__ import annotations
 from orchestrator.core.model import TargetState
 from orchestrator.core.outcome import FAILURES, outcome_of
 from orchestrator.core.state import RunState, TargetRun
-from orchestrator.sinks.facts import ORDER, failure_lines, how_long, rollback_is_live, state_counts
-from orchestrator.sinks.text import counts, duration, one_line, plural
-from orchestrator.sinks.waiting import waits_for, why
+from orchestrator.wording.facts import ORDER, failure_lines, how_long, rollback_is_live, state_counts
+from orchestrator.wording.text import counts, duration, one_line, plural
+from orchestrator.wording.waiting import waits_for, why
 
 S = TargetState
 

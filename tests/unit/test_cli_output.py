@@ -21,7 +21,7 @@ from orchestrator.core.errors import ExitCode, RefusedError, StateError, UsageEr
 from orchestrator.core.model import GitHubRevision, Location, Target
 from orchestrator.core.state import RunState, TargetRun
 from orchestrator.sinks.summary import left_running
-from orchestrator.sinks.text import short_digests
+from orchestrator.wording.text import short_digests
 
 # --- errors ---------------------------------------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ from orchestrator.core.events import Record, WarningRaised, record_from_dict
 from orchestrator.core.state import RunState
 from orchestrator.sinks.jsonlines import JsonLinesSink, open_events
 from orchestrator.sinks.output import Output, Wanted, choose_output
-from orchestrator.sinks.text import age, clean, duration, listing, one_line, size
+from orchestrator.wording.text import age, clean, duration, listing, one_line, size
 
 
 def record(seq: int = 1, message: str = "hello") -> Record:

@@ -19,7 +19,7 @@ from orchestrator.sinks.frame import frame
 from orchestrator.sinks.live import LiveSink, make_console, picture
 from orchestrator.sinks.plain import SILENCE, PlainSink, still
 from orchestrator.sinks.summary import summary
-from orchestrator.sinks.waiting import waits_for
+from orchestrator.wording.waiting import waits_for
 
 NOON = 1_700_049_600.0  # 2023-11-15 12:00:00 UTC
 S = TargetState

@@ -15,7 +15,7 @@ from orchestrator.core.waits import wait_of
 from orchestrator.sinks.frame import frame
 from orchestrator.sinks.plain import still
 from orchestrator.sinks.summary import summary
-from orchestrator.sinks.waiting import waits_for
+from orchestrator.wording.waiting import waits_for
 
 LIMITS = {"deployments": 2, "per_region": None, "pools": {"database": 1}}
 LOCATION = {"region": "eu-west-1", "role_arn": None}

@@ -6,11 +6,11 @@ from orchestrator.core import events as ev
 from orchestrator.core.freezing import moment
 from orchestrator.core.model import TargetState
 from orchestrator.core.state import RunState, TargetRun
-from orchestrator.sinks.facts import failure_lines, how_long, progress
-from orchestrator.sinks.gate_phrases import gate_phrase, of_success
-from orchestrator.sinks.phrase import Phrase
-from orchestrator.sinks.text import duration, listing, one_line, plural, short_digests, size
-from orchestrator.sinks.waiting import why
+from orchestrator.wording.facts import failure_lines, how_long, progress
+from orchestrator.wording.gate_phrases import gate_phrase, of_success
+from orchestrator.wording.phrase import Phrase
+from orchestrator.wording.text import duration, listing, one_line, plural, short_digests, size
+from orchestrator.wording.waiting import why
 
 _URGENT = (
     ev.CancelRequested,

@@ -7,7 +7,7 @@ from typing import Any
 
 from orchestrator.core.model import DeploymentStatus, TargetState
 from orchestrator.core.state import RunState, TargetRun
-from orchestrator.sinks.text import block, counts, duration, one_line, plural
+from orchestrator.wording.text import block, counts, duration, one_line, plural
 
 ORDER = (
     TargetState.ERRORED,

@@ -6,8 +6,8 @@ from orchestrator.core import gate_events as gev
 from orchestrator.core.events import Event
 from orchestrator.core.state import RunState
 from orchestrator.core.times import format_time
-from orchestrator.sinks.phrase import Phrase
-from orchestrator.sinks.text import duration, listing, one_line
+from orchestrator.wording.phrase import Phrase
+from orchestrator.wording.text import duration, listing, one_line
 
 OUTPUT_LINES = 5
 """Lines of a hook's output that are shown; the journal has more."""

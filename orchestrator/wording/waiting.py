@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from orchestrator.core.state import RunState, TargetRun
 from orchestrator.core.waits import wait_of
-from orchestrator.sinks.text import listing, one_line
+from orchestrator.wording.text import listing, one_line
 
 _SHOWN = 3
 

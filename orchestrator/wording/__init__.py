@@ -1,0 +1,1 @@
+"""How things are said: the words that terminal, page, report and notifications share. Pure text, without a medium."""
