@@ -202,12 +202,21 @@ class ScriptedCodeDeploy:
         return {"deploymentGroupsInfo": [self._group(parameters["applicationName"], name) for name in names]}
 
     def _list_instances(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        failures = self._get(parameters["deploymentId"]).script.failures
-        return {"targetIds": [f"i-{number}" for number, _ in enumerate(failures)]}
+        statuses = (parameters.get("targetFilters") or {}).get("TargetStatus")
+        targets = self._targets_of(parameters["deploymentId"])
+        return {"targetIds": [name for name, data in targets.items() if statuses is None or data["status"] in statuses]}
 
     def _instances(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        failures = self._get(parameters["deploymentId"]).script.failures
-        return {"deploymentTargets": [_instance(number, data) for number, data in enumerate(failures)]}
+        targets = self._targets_of(parameters["deploymentId"])
+        return {"deploymentTargets": [{"instanceTarget": targets[name]} for name in parameters["targetIds"]]}
+
+    def _targets_of(self, deployment_id: str) -> dict[str, dict[str, Any]]:
+        """`instanceTarget` by id: one that is as slow as the deployment, and after its end those that failed."""
+        made = self._get(deployment_id)
+        if self._is_active(made):
+            return {"i-slow": _slow(made, "InProgress")}
+        failed = {f"i-{number}": _failed(number, data) for number, data in enumerate(made.script.failures)}
+        return {"i-slow": _slow(made, "Succeeded"), **failed}
 
     def _create(self, parameters: Mapping[str, Any], moment: float | None) -> Made:
         busy = self._active_in((parameters["applicationName"], parameters["deploymentGroupName"]), moment)
@@ -330,10 +339,15 @@ class ScriptedCodeDeploy:
         self._tokens -= 1
 
 
-def _instance(number: int, event: Mapping[str, Any]) -> dict[str, Any]:
+def _slow(made: Made, status: str) -> dict[str, Any]:
+    began = {"lifecycleEventName": "ApplicationStart", "status": status, "startTime": EPOCH + made.created}
+    return {"targetId": "i-slow", "status": status, "lifecycleEvents": [began]}
+
+
+def _failed(number: int, event: Mapping[str, Any]) -> dict[str, Any]:
     diagnostics = {name: value for name, value in event.items() if name != "lifecycleEventName"}
     failed = {"lifecycleEventName": event["lifecycleEventName"], "status": "Failed", "diagnostics": diagnostics}
-    return {"instanceTarget": {"targetId": f"i-{number}", "status": "Failed", "lifecycleEvents": [failed]}}
+    return {"targetId": f"i-{number}", "status": "Failed", "lifecycleEvents": [failed]}
 
 
 class MemoryJournal:

@@ -16,7 +16,7 @@ import anyio
 from orchestrator import __version__
 from orchestrator.app.approval_requests import DecisionTaker
 from orchestrator.app.bundles import ReleaseArtifacts
-from orchestrator.app.durations import earlier_durations, matters
+from orchestrator.app.durations import Estimates, matters
 from orchestrator.app.outside import outside_of
 from orchestrator.app.requests import obey_requests
 from orchestrator.app.services import Services
@@ -138,7 +138,8 @@ async def carry_out(
     services.throttles.listener = throttled
     views.rates = services.rates
 
-    known = await earlier_durations(runs, plan) if runs is not None and matters(options.concurrency) else {}
+    estimates = Estimates(runs, plan, recorder)
+    known = await estimates.learn() if matters(options.concurrency) else {}
 
     def engine_for(
         plan: Plan, recorder: Recorder, artifacts: Artifacts, options: RunOptions, calendar: Calendar | None = None
@@ -169,6 +170,7 @@ async def carry_out(
         async with anyio.create_task_group() as beside:
             for task in views.tasks:
                 beside.start_soon(task)
+            beside.start_soon(estimates.learn)
             with anyio.CancelScope() as everything:
                 obey = partial(obey_signals, stops=options.stops, everything=everything, tell=views.console.say)
                 beside.start_soon(obey, engine, options.on_cancel)

@@ -25,6 +25,7 @@ from orchestrator.core.model import (
     DeploymentSettings,
     Group,
     InstanceFailure,
+    InstanceProgress,
     Revision,
     Target,
     revision_from_api,
@@ -41,6 +42,9 @@ GROUP_BATCH = 100
 
 CREATOR_USER = "user"
 """`creator` of a deployment that an API call made."""
+
+_UNFINISHED = ("InProgress", "Failed", "Unknown")
+"""Of CodeDeploy's words for instances: at work, or in trouble. Those that wait for their turn have nothing to tell."""
 
 CLOCK_SKEW = 300
 """Seconds that AWS's clock and ours may differ by, when ListDeployments is asked by time."""
@@ -225,6 +229,18 @@ class CodeDeploy:
         answer = await self._read("BatchGetDeploymentTargets", parameters, Priority.LIST)
         failures = [shapes.instance_failure(data) for data in answer.get("deploymentTargets") or ()]
         return failures, len(ids)
+
+    async def unfinished_instances(self, deployment_id: str) -> list[InstanceProgress]:
+        """Up to 25 of the instances that are at work or in trouble, with the lifecycle event that each is at."""
+        filters = {"TargetStatus": list(_UNFINISHED)}
+        parameters: dict[str, Any] = {"deploymentId": deployment_id, "targetFilters": filters}
+        answer = await self._read("ListDeploymentTargets", parameters, Priority.LIST)
+        ids = answer.get("targetIds") or ()
+        if not ids:
+            return []
+        parameters = {"deploymentId": deployment_id, "targetIds": list(ids[:BATCH])}
+        answer = await self._read("BatchGetDeploymentTargets", parameters, Priority.LIST)
+        return [shapes.instance_progress(data) for data in answer.get("deploymentTargets") or ()]
 
     # --- calls -------------------------------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from orchestrator.core.errors import OrchestratorError, StateError
 from orchestrator.core.failures import reason_to_stop
 from orchestrator.core.freezewatch import FreezeWatch
 from orchestrator.core.freezing import Calendar, Frozen, NoFreezes
+from orchestrator.core.inspector import inspectors
 from orchestrator.core.model import (
     Concurrency,
     DeploymentStatus,
@@ -52,8 +53,6 @@ LAST_FLUSH = 10.0
 
 DETACH_LOOK = 0.2
 """Seconds between two looks at whether all that can start has started."""
-
-UNDER_WAY = frozenset({TargetState.STARTING, TargetState.RUNNING, TargetState.BAKING, TargetState.ROLLING_BACK})
 
 MAYBE_STARTED = "a deployment may have been started"
 
@@ -109,6 +108,7 @@ class Engine:
         self._starter = Starter(recorder, self._control, policy=policy, timing=timing)
         self._watcher = Watcher(recorder, self._control, timing=timing)
         self._stages = Stages(plan, recorder, self._control, outside, poll_interval=timing.poll_interval)
+        self._inspectors = inspectors(recorder, plan, regions, timing)
         self._plan = plan
         self._timing = timing
         self._standstill = Standstill(
@@ -127,6 +127,8 @@ class Engine:
             async with anyio.create_task_group() as services:
                 for region in self._regions.values():
                     services.start_soon(region.poller.run)
+                for inspector in self._inspectors:
+                    services.start_soon(inspector.run)
                 services.start_soon(self._flush_regularly)
                 await self._deploy_all()
                 services.cancel_scope.cancel()
@@ -205,13 +207,13 @@ class Engine:
         """What runs is watched to its end; then we go, and a resume goes on after the freeze."""
         while not self._control.is_closed:
             frozen = await self._freezes.begin()
-            if self._can_anything_start():
+            if self._schedule.can_anything_start():
                 self._hold(frozen)
             else:
                 await anyio.sleep(FLUSH_EVERY)
         if self._state.frozen is None:
             return
-        while self._anything_under_way():  # noqa: ASYNC110 - as in `_leave_when_all_has_started`
+        while self._schedule.anything_under_way():  # noqa: ASYNC110 - as in `_leave_when_all_has_started`
             await anyio.sleep(DETACH_LOOK)
         self._control.leave(f"frozen: {self._state.frozen.window}", blocked=True)
 
@@ -219,16 +221,6 @@ class Engine:
         if not self._control.is_closed:
             self._recorder.record(ev.FreezeBegan(window=frozen.window, until=frozen.until))
             self._control.hold()
-
-    def _can_anything_start(self) -> bool:
-        return any(step.action == "deploy" and not self._began(step) for step in self._schedule.unfinished())
-
-    def _anything_under_way(self) -> bool:
-        return any(self._began(step) for step in self._schedule.unfinished())
-
-    def _began(self, step: Step) -> bool:
-        known = self._state.targets[step.target.id]
-        return known.is_live or known.state in UNDER_WAY
 
     async def _flush_regularly(self) -> None:
         while True:

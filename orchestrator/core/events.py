@@ -71,6 +71,14 @@ class RunResumed(Event):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class DurationsExpected(Event):
+    """How long deployments took in earlier runs: what estimates are made from."""
+
+    seconds: Mapping[str, float]
+    """By target; those that were never deployed are missing."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class CancelRequested(Event):
     """Nothing new starts from here on."""
 
@@ -275,6 +283,17 @@ class DeploymentProgressed(TargetEvent):
     deployment_id: str
     status: str
     overview: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InstancesSeen(TargetEvent):
+    """Where the instances of a deployment that takes its time have got to."""
+
+    deployment_id: str
+    instances: tuple[Mapping[str, Any], ...]
+    """`InstanceProgress` each: instance, status, lifecycle_event, since; those that aren't done first."""
+    total: int
+    """How many there are in all; `instances` may hold only the first."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -435,3 +435,15 @@ class InstanceFailure:
     error_code: str | None = None
     message: str | None = None
     log_tail: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InstanceProgress:
+    """Where an instance that isn't done has got to."""
+
+    instance: str
+    status: str
+    lifecycle_event: str | None = None
+    """The one that runs, or the last that has ended."""
+    since: float | None = None
+    """Epoch seconds, by the instance's clock, of that event's start."""

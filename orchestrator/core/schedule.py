@@ -11,6 +11,8 @@ from orchestrator.core.model import TargetState
 from orchestrator.core.plan import Step
 from orchestrator.core.state import RunState
 
+UNDER_WAY = frozenset({TargetState.STARTING, TargetState.RUNNING, TargetState.BAKING, TargetState.ROLLING_BACK})
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -46,6 +48,12 @@ class Schedule:
             for step in self.unfinished()
             if step.action == "deploy" and self._state.targets[step.target.id].deployment_id is None
         ]
+
+    def can_anything_start(self) -> bool:
+        return any(step.action == "deploy" and not self._began(step) for step in self.unfinished())
+
+    def anything_under_way(self) -> bool:
+        return any(self._began(step) for step in self.unfinished())
 
     async def wait(self, step: Step) -> None:
         """Returns when all that the target waits for has ended, or when the run was closed."""
@@ -84,6 +92,10 @@ class Schedule:
             return None
         names = ", ".join(f"{name} ({self._state.targets[name].state})" for name in roots)
         return Verdict(TargetState.SKIPPED, f"needs {names}", tuple(roots))
+
+    def _began(self, step: Step) -> bool:
+        known = self._state.targets[step.target.id]
+        return known.is_live or known.state in UNDER_WAY
 
     def _add(self, step: Step) -> None:
         name = step.target.id

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from orchestrator.core.model import Deployment, DeploymentStatus, Group, InstanceFailure, revision_from_api
+from orchestrator.core.model import (
+    Deployment,
+    DeploymentStatus,
+    Group,
+    InstanceFailure,
+    InstanceProgress,
+    revision_from_api,
+)
 
 _STATUSES = {str(status): status for status in DeploymentStatus}
 
@@ -91,11 +98,30 @@ def _wait_minutes(data: Mapping[str, Any]) -> float:
 
 
 _TARGET_KINDS = ("instanceTarget", "ecsTarget", "lambdaTarget", "cloudFormationTarget")
+_NOT_BEGUN = (None, "Pending", "Skipped")
+
+
+def _target(data: Mapping[str, Any]) -> Mapping[str, Any]:
+    return next((data[kind] for kind in _TARGET_KINDS if data.get(kind)), {})
+
+
+def instance_progress(data: Mapping[str, Any]) -> InstanceProgress:
+    """From `DeploymentTarget`: the lifecycle event that runs, or the last that has ended."""
+    target = _target(data)
+    begun = [event for event in target.get("lifecycleEvents") or () if event.get("status") not in _NOT_BEGUN]
+    current: Mapping[str, Any] = next((event for event in begun if event.get("status") == "InProgress"), {})
+    current = current or (begun[-1] if begun else {})
+    return InstanceProgress(
+        instance=target.get("targetId", "") or target.get("targetArn", ""),
+        status=target.get("status", ""),
+        lifecycle_event=current.get("lifecycleEventName"),
+        since=current.get("startTime"),
+    )
 
 
 def instance_failure(data: Mapping[str, Any]) -> InstanceFailure:
     """From `DeploymentTarget`: the first lifecycle event that failed, with its diagnostics."""
-    target: Mapping[str, Any] = next((data[kind] for kind in _TARGET_KINDS if data.get(kind)), {})
+    target = _target(data)
     events = target.get("lifecycleEvents") or ()
     failed: Mapping[str, Any] = next((event for event in events if event.get("status") == "Failed"), {})
     diagnostics = failed.get("diagnostics") or {}

@@ -78,6 +78,11 @@ class TargetRun:
     """CodeDeploy's word for the deployment."""
     overview: Mapping[str, int] = field(default_factory=dict)
     """Instances by status."""
+    instances: tuple[Mapping[str, Any], ...] = ()
+    """`core.model.InstanceProgress` each, as a mapping, as of the last look; empty: nobody had reason to look."""
+    instances_total: int = 0
+    expected: float | None = None
+    """Seconds that its deployment took in earlier runs."""
     adopted: bool = False
     timeout: float | None = None
     deployment_started_at: float | None = None
@@ -223,6 +228,10 @@ class RunState:
                 self._start(event, record)
             case ev.RunResumed():
                 self._resume()
+            case ev.DurationsExpected():
+                for name, seconds in event.seconds.items():
+                    if name in self.targets:
+                        self.targets[name].expected = seconds
             case ev.CancelRequested():
                 self.cancelled = event
                 self.closed_reason = self.closed_reason or event.reason
@@ -374,6 +383,8 @@ def _fold_target(target: TargetRun, event: ev.TargetEvent, ts: float) -> None:  
             target.status, target.deployment_started_at, target.deployment_ended = "Created", ts, False
         case ev.DeploymentProgressed():
             target.status, target.overview = event.status, event.overview
+        case ev.InstancesSeen():
+            target.instances, target.instances_total = event.instances, event.total
         case ev.DeploymentEnded():
             target.status, target.deployment_ended = event.status, True
             target.error_code, target.error_message = event.error_code, event.error_message
@@ -407,6 +418,7 @@ def _try_again(target: TargetRun, event: ev.TargetRetried) -> None:
     target.reason = f"another attempt in {event.wait:.0f} s: {event.reason}"
     target.deployment_id = target.token = target.status = target.deployment_started_at = None
     target.deployment_ended, target.overview = False, {}
+    target.instances, target.instances_total = (), 0
     target.error_code = target.error_message = None
     target.failures, target.failed_instances = (), 0
     target.milestones, target.bake_until, target.bake_alarms = (), None, ()
