@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from orchestrator.core.times import format_time
 from orchestrator.store.runs import RunSummary
+from orchestrator.wording.runs import how
 from orchestrator.wording.text import one_line
 
 
@@ -33,18 +34,6 @@ def runs_as_text(runs: Sequence[RunSummary]) -> str:
 
 def _what(run: RunSummary) -> str:
     return run.release if run.rollback_of is None else f"{run.release}, the rollback of {run.rollback_of}"
-
-
-def how(run: RunSummary) -> str:
-    """How the run stands, in a word or two; of an unreadable one, `problem` says why."""
-    if run.problem is not None:
-        return "unreadable"
-    if run.outcome != "running":
-        return str(run.outcome)
-    if run.detached:
-        return "left running"
-    alive = run.writer.is_alive() if run.writer is not None else False
-    return "running" if alive is not False else "died"
 
 
 def runs_as_json(runs: Sequence[RunSummary]) -> str:
