@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -11,7 +12,7 @@ from typing import Protocol
 from orchestrator.core.errors import ExitCode, StateError
 from orchestrator.core.events import Record
 from orchestrator.core.model import Outcome
-from orchestrator.core.ports import Journal
+from orchestrator.core.ports import Journal, Sink
 from orchestrator.core.state import RunState
 
 
@@ -90,6 +91,28 @@ class RunJournal(Journal, Protocol):
         ...
 
 
+class RunTail(Protocol):
+    """A run that is read as it grows, each event once."""
+
+    @property
+    def state(self) -> RunState:
+        """As far as it was read."""
+        ...
+
+    async def read(self) -> int:
+        """Folds what has come since it was last read into `state`, and tells how many events that were.
+
+        Raises `UsageError` when there is no such run, `UnreachableError` when the store can't be asked: the next read
+        goes on where this one was to begin. After any other `StateError` (damaged, or shorter than it was) it's of no
+        use any more.
+        """
+        ...
+
+    async def wait(self) -> None:
+        """Until it's worth while to read again; the longer the less has come, where each look is paid for."""
+        ...
+
+
 class RunStore(Protocol):
     """The runs of one place. Reading never locks and never writes."""
 
@@ -123,4 +146,11 @@ class RunStore(Protocol):
 
     async def load_run(self, run: str) -> RunState:
         """The state of the run with this id; empty when nothing was recorded. Raises as `read_run` does."""
+        ...
+
+    def tail(self, run: str, sinks: Sequence[Sink] = ()) -> RunTail:
+        """The run with this id, to be followed from its first event on; the sinks are told of each event.
+
+        Raises `UsageError` for what is no id.
+        """
         ...

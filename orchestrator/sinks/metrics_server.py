@@ -12,25 +12,18 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from prometheus_client import CollectorRegistry, make_wsgi_app
 
+from orchestrator.core import addresses
 from orchestrator.core.errors import UsageError
 
-LOOPBACK = "127.0.0.1"
-
+EXAMPLE = 9464
+"""A port that others use for this, too."""
 _REQUEST_TIMEOUT = 10.0
 _SHUTDOWN_POLL = 0.05
-_HINT = "--metrics-listen takes HOST:PORT, :PORT or PORT, such as 127.0.0.1:9464; port 0 takes any that is free"
 
 
 def parse_listen(text: str) -> tuple[str, int]:
-    """`HOST:PORT`, `[::1]:PORT`, `:PORT` or `PORT`; without a host it is the loopback. Raises `UsageError`."""
-    host, colon, port = text.strip().rpartition(":")
-    if host.startswith("[") and host.endswith("]"):
-        host = host[1:-1]
-    elif ":" in host:
-        raise UsageError(f"{text!r} is no address: an IPv6 address stands in [brackets]", hint=_HINT)
-    if not (port.isascii() and port.isdigit()) or int(port) > 65535:
-        raise UsageError(f"{text!r} is no address: {port if colon else text!r} is no port", hint=_HINT)
-    return host or LOOPBACK, int(port)
+    """Raises `UsageError`."""
+    return addresses.parse_listen(text, "--metrics-listen", EXAMPLE)
 
 
 @contextmanager
@@ -51,7 +44,7 @@ def metrics_server(registry: CollectorRegistry, host: str, port: int) -> Iterato
 
 
 def _url(host: str, port: object) -> str:
-    return f"http://[{host}]:{port}/metrics" if ":" in host else f"http://{host}:{port}/metrics"
+    return f"http://{addresses.in_url(host)}:{port}/metrics"
 
 
 def _listen(registry: CollectorRegistry, host: str, port: int) -> _Server:

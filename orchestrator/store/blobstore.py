@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import anyio
@@ -12,9 +12,11 @@ from orchestrator.core.blobs import Blobs
 from orchestrator.core.concurrent import map_limited
 from orchestrator.core.errors import StateError, UsageError
 from orchestrator.core.locks import LOCKS, LockTable
+from orchestrator.core.ports import Sink
 from orchestrator.core.runs import JournalContents, RunSummary, Writer
 from orchestrator.core.state import RunState
 from orchestrator.store.blobjournal import BlobJournal
+from orchestrator.store.blobtail import BlobTail
 from orchestrator.store.closing import flushed_at_the_end
 from orchestrator.store.finding import check_run_id, named, newest, suggest
 from orchestrator.store.marks import INDEX, runs_of, summaries
@@ -66,19 +68,31 @@ class BlobStore:
     async def find_run(self, run: str | None) -> str:
         if run is None:
             return newest(await self.list_runs(), self.where)
-        return named(run, runs_of(await self._blobs.list(INDEX)), self.where)
+        return named(run, await self._names(), self.where)
 
     async def read_run(self, run: str) -> JournalContents:
         check_run_id(run)
         found, last = await self._read(run)
         if not last:
-            names = runs_of(await self._blobs.list(INDEX))
+            names = await self._names()
             if run not in names:
                 raise UsageError(f"no run {run!r} in {self.where}", hint=suggest(run, names))
         return found
 
     async def load_run(self, run: str) -> RunState:
         return fold((await self.read_run(run)).records, f"{self.where}/{_folder(run)}journal")
+
+    def tail(self, run: str, sinks: Sequence[Sink] = ()) -> BlobTail:
+        """See the port."""
+        check_run_id(run)
+
+        async def missing() -> UsageError:
+            return UsageError(f"no run {run!r} in {self.where}", hint=suggest(run, await self._names()))
+
+        return BlobTail(self._blobs, _folder(run), missing, sinks)
+
+    async def _names(self) -> list[str]:
+        return runs_of(await self._blobs.list(INDEX))
 
     async def _read(self, run: str) -> tuple[JournalContents, int]:
         """The run's records, and the number of the last object; nothing and 0 when there is none."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import anyio
 import anyio.to_thread
 
 from orchestrator.core.errors import StateError, UsageError
+from orchestrator.core.ports import Sink
 from orchestrator.core.state import RunState
 from orchestrator.store.closing import flushed_at_the_end
 from orchestrator.store.faults import cannot
@@ -19,6 +20,7 @@ from orchestrator.store.journal import JournalFile
 from orchestrator.store.reading import JournalContents, fold, parse_journal
 from orchestrator.store.runs import JOURNAL, WRITER, RunSummary, summarise
 from orchestrator.store.syncing import sync_folder
+from orchestrator.store.tailing import FileTail
 from orchestrator.store.writer import lock
 
 DEFAULT_ROOT = Path(".orchestrator")
@@ -29,6 +31,8 @@ class LocalStore:
 
     def __init__(self, root: Path = DEFAULT_ROOT) -> None:
         self.root = root
+        self._known: dict[str, tuple[object, RunSummary]] = {}
+        """Summaries by run, with what tells whether they still hold: listing again reads only what has changed."""
 
     @property
     def where(self) -> str:
@@ -58,7 +62,7 @@ class LocalStore:
 
     def runs(self) -> list[RunSummary]:
         """All runs, newest first; those that can't be read too, with their `problem`. Raises `StateError`."""
-        summaries = [summarise(self.root / "runs" / run) for run in self._names()]
+        summaries = [self._summary(run) for run in self._names()]
         return sorted(summaries, key=lambda summary: (summary.started_at, summary.run), reverse=True)
 
     def resolve(self, run: str | None) -> str:
@@ -74,13 +78,17 @@ class LocalStore:
         try:
             return parse_journal(path.read_bytes(), path)
         except FileNotFoundError:
-            raise UsageError(f"no run {run!r} in {self.root}", hint=suggest(run, self._names())) from None
+            raise self._missing(run) from None
         except OSError as error:
             raise cannot("read", path, error) from error
 
     def load_state(self, run: str) -> RunState:
         """The state of the run with this id; empty when nothing was recorded. Raises as `read_journal` does."""
         return fold(self.read_journal(run).records, self._folder(run) / JOURNAL)
+
+    def tail(self, run: str, sinks: Sequence[Sink] = ()) -> FileTail:
+        """See the port."""
+        return FileTail(self._folder(run) / JOURNAL, lambda: self._missing(run), sinks)
 
     # The port's names for the same, off the event loop.
 
@@ -96,6 +104,20 @@ class LocalStore:
     async def load_run(self, run: str) -> RunState:
         return await anyio.to_thread.run_sync(self.load_state, run)
 
+    def _summary(self, run: str) -> RunSummary:
+        folder = self.root / "runs" / run
+        mark = tuple(_changed(folder / name) for name in (JOURNAL, WRITER))
+        known = self._known.get(run)
+        if known is not None and known[0] == mark:
+            return known[1]
+        summary = summarise(folder)
+        if summary.problem is None:
+            self._known[run] = (mark, summary)
+        return summary
+
+    def _missing(self, run: str) -> UsageError:
+        return UsageError(f"no run {run!r} in {self.root}", hint=suggest(run, self._names()))
+
     def _folder(self, run: str) -> Path:
         check_run_id(run)
         return self.root / "runs" / run
@@ -109,6 +131,15 @@ class LocalStore:
             return []
         except OSError as error:
             raise cannot("read", runs, error) from error
+
+
+def _changed(path: Path) -> tuple[int, int, int] | None:
+    """Differs once the file has; None: there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 # --- opening and closing ---------------------------------------------------------------------------------------------

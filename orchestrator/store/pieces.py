@@ -44,17 +44,19 @@ def object_content(number: int, writer: str, lines: Iterable[bytes]) -> bytes:
     return b"".join([head.encode("ascii"), b"\n", *lines])
 
 
-def cover(names: Iterable[str], where: str) -> list[Piece]:
-    """The fewest pieces that hold the journal from its first object to its last. `names` are below the run's folder.
+def cover(names: Iterable[str], where: str, *, first: int = 1) -> list[Piece]:
+    """The fewest pieces that hold the journal from object `first` to its last. `names` are below the run's folder.
 
     Raises `StateError` when one is missing.
     """
     longest: dict[int, Piece] = {}
     for piece in _pieces(names):
+        if piece.last < first:
+            continue
         if piece.first not in longest or piece.last > longest[piece.first].last:
             longest[piece.first] = piece
     chosen: list[Piece] = []
-    number = 1
+    number = first
     while number in longest:
         chosen.append(longest[number])
         number = longest[number].last + 1

@@ -7,21 +7,23 @@ so such a reader sees a shorter run, never a wrong one.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from orchestrator.core.errors import StateError
 from orchestrator.core.events import Record, record_from_dict
+from orchestrator.core.ports import Sink
 from orchestrator.core.runs import JournalContents
 from orchestrator.core.state import RunState
 
-__all__ = ["JournalContents", "decode", "fold", "parse_journal", "record_of"]
+__all__ = ["JournalContents", "decode", "fold", "fold_into", "parse_journal", "record_of"]
 
 _DAMAGED = "the file was changed by something else than orchestrator; keep it and report it"
 
 
-def parse_journal(data: bytes, path: Path | str) -> JournalContents:
-    """Reads a journal's bytes; `path` is for messages.
+def parse_journal(data: bytes, path: Path | str, *, first: int = 1) -> JournalContents:
+    """Reads a journal's bytes, from its line `first` on; `path` is for messages.
 
     An unfinished last line is what a crash in the middle of a write leaves (or what a live writer is just writing): it
     is left out, and `note` says so. Nothing can depend on it, for its `flush` never returned.
@@ -31,23 +33,29 @@ def parse_journal(data: bytes, path: Path | str) -> JournalContents:
     tail = lines.pop()  # what follows the last line feed: empty, or a line that isn't finished
     records: list[Record] = []
     sound_bytes = 0
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(lines, start=first):
         try:
             fields = decode(line)
         except ValueError as error:
-            if number == len(lines) and not tail:
+            if number == first + len(lines) - 1 and not tail:
                 tail = line  # whole, and still no JSON: a power cut can leave a block of anything at the end
                 break
             raise StateError(f"{path}:{number}: not a journal record: {error}", hint=_DAMAGED) from None
         records.append(record_of(fields, path, number))
         sound_bytes += len(line) + 1
-    return JournalContents(records=tuple(records), note=_note(tail, len(records)), sound_bytes=sound_bytes)
+    return JournalContents(records=tuple(records), note=_note(tail, first + len(records)), sound_bytes=sound_bytes)
 
 
 def fold(records: tuple[Record, ...], path: Path | str) -> RunState:
     """The state that the records amount to. Raises `StateError` that names the line where they don't fit together."""
     state = RunState()
-    for number, record in enumerate(records, start=1):
+    fold_into(state, records, path)
+    return state
+
+
+def fold_into(state: RunState, records: Iterable[Record], path: Path | str, sinks: Sequence[Sink] = ()) -> None:
+    """Tells the sinks of each record, once it is folded. Raises as `fold` does; the state is of no use then."""
+    for number, record in enumerate(records, start=state.last_seq + 1):
         try:
             state.apply(record)
         except StateError as error:
@@ -56,7 +64,8 @@ def fold(records: tuple[Record, ...], path: Path | str) -> RunState:
             # Well-formed JSON of the wrong shape, such as a target without its id.
             message = f"{path}:{number}: the event can't be read: {type(error).__name__}: {error}"
             raise StateError(message, hint=_DAMAGED) from error
-    return state
+        for sink in sinks:
+            sink.handle(record, state)
 
 
 def decode(line: bytes) -> dict[str, Any]:
@@ -78,4 +87,4 @@ def record_of(fields: dict[str, Any], path: Path | str, number: int) -> Record:
 def _note(tail: bytes, number: int) -> str | None:
     if not tail:
         return None
-    return f"line {number + 1} is unfinished ({len(tail)} bytes) and was left out: it was never acted upon"
+    return f"line {number} is unfinished ({len(tail)} bytes) and was left out: it was never acted upon"

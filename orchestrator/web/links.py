@@ -5,8 +5,10 @@ from __future__ import annotations
 from orchestrator.web.html import in_url
 
 RUNS = "/"
-STYLE = "/assets/style.css"
-SCRIPT = "/assets/page.js"
+RUNS_EVENTS = "/events"
+"""The EventSource of the list of runs."""
+LATEST = "latest"
+"""Stands for the newest run where its id would stand."""
 
 
 def run_url(run: str) -> str:

@@ -5,17 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from orchestrator.core.runs import RunSummary
+from orchestrator.web.assets import asset_url
 from orchestrator.web.details import details_of
 from orchestrator.web.html import Markup, document, join, tag
-from orchestrator.web.links import RUNS, SCRIPT, STYLE, element_id, events_url, run_url
+from orchestrator.web.links import RUNS, element_id, run_url
 from orchestrator.web.sections import events_list, failures, moment, status_line, target_row, targets_table
 from orchestrator.web.view import RunView
 from orchestrator.wording.runs import how
 from orchestrator.wording.text import one_line
 
 
-def runs_page(summaries: Sequence[RunSummary], now: float, *, where: str = "") -> str:
-    """The list of runs, newest first. `where`: the place that they are kept in."""
+def runs_page(summaries: Sequence[RunSummary], now: float, *, where: str = "", events: str | None = None) -> str:
+    """The list of runs, newest first. `where`: the place that they are kept in; `events`: as in `run_page`."""
+    body = tag("main", runs_content(summaries, now, where=where), id="main", data_events=events)
+    return document(body, head=_head("Runs", script=events is not None))
+
+
+def runs_content(summaries: Sequence[RunSummary], now: float, *, where: str = "") -> Markup:
+    """All that stands in `main`; a live page replaces it as a whole."""
     del now
     columns = ("Run", "Started", "State", "Environment", "Release")
     head = tag("tr", join(tag("th", name, scope="col") for name in columns))
@@ -31,14 +38,20 @@ def runs_page(summaries: Sequence[RunSummary], now: float, *, where: str = "") -
         for run in summaries
     )
     table = tag("table", tag("thead", head), tag("tbody", rows))
-    body = tag("main", tag("h1", "Runs"), tag("p", where), table if summaries else tag("p", "no runs yet"), id="main")
-    return document(body, head=_head("Runs"))
+    return join([tag("h1", "Runs"), tag("p", where), table if summaries else tag("p", "no runs yet")])
 
 
-def run_page(view: RunView, now: float, *, live: bool, target: str | None = None) -> str:
-    """The page of a run.
+def message_page(title: str, message: str, hint: str | None = None) -> str:
+    """What a server says instead of a page: that there is no such run, that the state can't be read."""
+    back = tag("nav", tag("a", "Runs", href=RUNS), aria_label="Site")
+    body = tag("main", tag("h1", title), tag("p", message), tag("p", hint) if hint else None, id="main")
+    return document(join([back, body]), head=_head(title))
 
-    `live`: it follows the run by `links.SCRIPT`, from the event after `data-seq` on. `target`: whose details are open.
+
+def run_page(view: RunView, now: float, *, events: str | None = None, target: str | None = None) -> str:
+    """The page of a run. `events`: the URL of the EventSource that it follows; None: it follows none.
+
+    `target`: whose details are open.
     """
     back = tag("nav", tag("a", "Runs", href=RUNS), aria_label="Site")
     body = tag(
@@ -47,10 +60,9 @@ def run_page(view: RunView, now: float, *, live: bool, target: str | None = None
         id="main",
         data_run=view.run,
         data_seq=view.state.last_seq,
-        data_live=live,
-        data_events=events_url(view.run) if live else None,
+        data_events=events,
     )
-    return document(join([back, body]), head=_head(view.run, script=live))
+    return document(join([back, body]), head=_head(view.run, script=True))
 
 
 def content(view: RunView, now: float, *, target: str | None = None) -> Markup:
@@ -95,7 +107,7 @@ def _head(title: str, *, script: bool = False) -> Markup:
             tag("meta", charset="utf-8"),
             tag("title", one_line(title)),
             tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-            tag("link", rel="stylesheet", href=STYLE),
-            tag("script", src=SCRIPT, defer=True) if script else None,
+            tag("link", rel="stylesheet", href=asset_url("style.css")),
+            tag("script", src=asset_url("page.js"), defer=True) if script else None,
         ]
     )

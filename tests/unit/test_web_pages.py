@@ -64,7 +64,7 @@ def test_text_is_escaped_and_markup_is_not() -> None:
 @pytest.mark.parametrize("count", [5, 200])
 def test_a_run_page_names_every_target_and_its_fragments_are_in_it(count: int) -> None:
     view = view_of(count)
-    page = run_page(view, 1e9, live=True)
+    page = run_page(view, 1e9, events="/runs/x/events")
     ids = {attributes["id"] for _, attributes in Elements(page).found if "id" in attributes}
     parts = fragments(view, 1e9)
     assert set(parts) <= ids
@@ -73,7 +73,9 @@ def test_a_run_page_names_every_target_and_its_fragments_are_in_it(count: int) -
 
 
 def test_nothing_of_a_hostile_run_becomes_an_element() -> None:
-    plain, hostile = (Elements(run_page(view_of(200, hostile=each), 1e9, live=True)) for each in (False, True))
+    plain, hostile = (
+        Elements(run_page(view_of(200, hostile=each), 1e9, events="/runs/x/events")) for each in (False, True)
+    )
     assert {name for name, _ in hostile.found} == {name for name, _ in plain.found}
     assert {key for _, attributes in hostile.found for key in attributes} == {
         key for _, attributes in plain.found for key in attributes
