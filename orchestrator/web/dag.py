@@ -1,0 +1,175 @@
+"""The graph of a run as SVG: what needs what, how each target stands, and the chain that the end depends on.
+
+Needs are solid, `after` is dashed. Colours and lines come from `assets/drawing.css`; each state has its glyph and its
+word besides. Each target is a link with the id `node/…`, and can be replaced by itself as its state changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from itertools import pairwise
+
+from orchestrator.core.model import Target
+from orchestrator.core.state import RunState, TargetRun
+from orchestrator.web.dagplan import DagPlan, Spot, plan_dag
+from orchestrator.web.folding import Structure, Wish
+from orchestrator.web.html import NOTHING, Markup, join, tag
+from orchestrator.web.links import element_id, target_anchor
+from orchestrator.web.looks import glyph, words
+from orchestrator.wording.facts import how_long, progress
+from orchestrator.wording.text import one_line, plural
+from orchestrator.wording.waiting import waits_for, why
+
+CRITICAL_EDGES = "critical-edges"
+"""The id of what is drawn over the edges of the critical path."""
+
+
+def dag_svg(state: RunState, now: float, *, critical: Sequence[str] = (), style: Markup | None = None) -> Markup:
+    """The whole drawing.
+
+    `now`: epoch seconds. `critical`: the chain that the run's end depends on, in its order. `style`: for a drawing
+    that stands alone, in a file of its own; its nodes are no links then.
+    """
+    plan = plan_dag(structure_of(state))
+    nodes = dag_nodes(state, now, critical=critical, linked=style is None)
+    return tag(
+        "svg",
+        style,
+        tag("title", _title(state)),
+        tag("rect", class_="ground", width=plan.width, height=plan.height) if style is not None else None,
+        tag("g", join(_line(line.kind, line.path, line.source) for line in plan.lines), class_="edges"),
+        critical_edges(state, critical),
+        tag("path", class_="arrows", d=plan.arrows) if plan.arrows else None,
+        join(
+            tag(
+                "g",
+                tag("rect", class_="frame", x=f.x, y=f.y, width=f.width, height=f.height, rx=8),
+                tag("text", f.heading, class_="heading", x=f.x + 9, y=f.y + 16),
+            )
+            for f in plan.frames
+        ),
+        join(nodes.values()),
+        xmlns="http://www.w3.org/2000/svg",
+        class_="dag",
+        role="group",
+        aria_label=_title(state),
+        width=plan.width,
+        height=plan.height,
+        viewBox=f"0 0 {plan.width:.0f} {plan.height:.0f}",
+    )
+
+
+def dag_nodes(state: RunState, now: float, *, critical: Collection[str] = (), linked: bool = True) -> dict[str, Markup]:
+    """Each target's element, by its id within the drawing. The parameters are those of `dag_svg`."""
+    plan = plan_dag(structure_of(state))
+    on_path = frozenset(critical)
+    many = len(plan.spots) > len(plan.lines) + len(plan.frames) + 60
+    return {
+        element_id("node", spot.id): _node(
+            spot, state.targets[spot.id], state, now, critical=spot.id in on_path, linked=linked, reachable=not many
+        )
+        for spot in plan.spots
+    }
+
+
+def critical_edges(state: RunState, critical: Sequence[str]) -> Markup:
+    """What is drawn over the edges between the members of the chain."""
+    plan = plan_dag(structure_of(state))
+    ways = (_way(plan, start, end) for start, end in pairwise(critical))
+    return tag("path", id=CRITICAL_EDGES, class_="critical", d="".join(way for way in ways if way) or "M0 0")
+
+
+def structure_of(state: RunState) -> Structure:
+    return tuple(
+        Wish(each.id, each.application, each.deployment_group, each.needs, each.after)
+        for each in state.targets.values()
+    )
+
+
+def planned(targets: Sequence[Target], *, release: str = "") -> RunState:
+    """The state of a run that hasn't begun: for the drawing of a manifest."""
+    runs = {
+        each.id: TargetRun(
+            id=each.id,
+            application=each.application,
+            deployment_group=each.deployment_group,
+            needs=each.needs,
+            after=each.after,
+        )
+        for each in targets
+    }
+    return RunState(release=release, targets=runs)
+
+
+def _title(state: RunState) -> str:
+    count = plural(len(state.targets), "target")
+    return (
+        f"{one_line(state.release)}: {count}, and what waits for what" if state.release else f"{count}, by their needs"
+    )
+
+
+def _way(plan: DagPlan, start: str, end: str) -> str | None:
+    return plan.routes.get((plan.block_of.get(start, ""), plan.block_of.get(end, "")))
+
+
+def _line(kind: str, path: str, source: str) -> Markup:
+    return tag("path", class_=kind, d=path, data_from=source)
+
+
+# --- nodes -----------------------------------------------------------------------------------------------------------
+
+
+def _node(
+    spot: Spot, target: TargetRun, state: RunState, now: float, *, critical: bool, linked: bool, reachable: bool
+) -> Markup:
+    look = f"node {spot.shape} s-{target.state}{' critical' if critical else ''}"
+    rim = tag("rect", width=spot.width, height=spot.height, rx=3 if spot.shape == "cell" else 6)
+    return tag(
+        "a" if linked else "g",
+        tag("title", _tip(target, state)),
+        rim,
+        *_inside(spot, target, now),
+        id=element_id("node", target.id),
+        href=target_anchor(target.id) if linked else None,
+        class_=look,
+        transform=f"translate({spot.x:.1f} {spot.y:.1f})",
+        tabindex=None if reachable or not linked else -1,
+    )
+
+
+def _inside(spot: Spot, target: TargetRun, now: float) -> tuple[Markup, ...]:
+    middle = spot.height / 2
+    match spot.shape:
+        case "cell":
+            return (glyph(target.state, middle, middle),)
+        case "box":
+            below = tag("text", _status(target, now), class_="status", x=32, y=36)
+            return (
+                tag("rect", class_="band", width=24, height=spot.height, rx=6),
+                glyph(target.state, 12, middle),
+                _label(spot, 32, 19),
+                below,
+            )
+        case _:
+            return (glyph(target.state, 11, middle), _label(spot, 22, middle + 4))
+
+
+def _label(spot: Spot, x: float, y: float) -> Markup:
+    faint = tag("tspan", spot.faint, class_="faint") if spot.faint else NOTHING
+    return tag("text", faint, spot.label, class_="label", x=x, y=y)
+
+
+def _status(target: TargetRun, now: float) -> str:
+    """The state, with what is known of it; nothing that changes with time alone."""
+    parts = [words(target.state)]
+    if target.state.is_final:
+        parts.append(how_long(target, now))
+    elif done := progress(target.overview):
+        parts.append(done)
+    return " · ".join(part for part in parts if part)
+
+
+def _tip(target: TargetRun, state: RunState) -> str:
+    waiting = waits_for(target, state)
+    more = f"waits for {waiting}" if waiting else why(target)
+    return f"{one_line(target.id)}: {words(target.state)}" + (f"; {one_line(more, 200)}" if more else "")
