@@ -118,36 +118,55 @@ def big_state(count: int, **more: object) -> RunState:
 
 def finished_run(count: int, *, seed: int = 0) -> list[ev.Record]:
     """A run that has ended well, and took its time over it: each target about a minute after its needs."""
-    targets = plan(count, seed=seed)
+    told = _lived(plan(count, seed=seed), until=float("inf"))
+    told.tell(ev.RunFinished(outcome=Outcome.SUCCEEDED, exit_code=0), after=1.0)
+    return told.records
+
+
+def halfway_run(count: int, *, seed: int = 0, seconds: float = 200.0) -> list[ev.Record]:
+    """The same run so many seconds after its start, with what earlier runs say about how long it takes."""
+    return _lived(plan(count, seed=seed), until=NOON + seconds).records
+
+
+def _lived(targets: Sequence[Target], *, until: float) -> Told:
     told = begin(targets)
+    told.tell(ev.DurationsExpected(seconds={each.id: _seconds(number) for number, each in enumerate(targets)}))
     ends: dict[str, float] = {}
     happening: list[tuple[float, ev.Event]] = []
     for number, each in enumerate(targets):
-        ready = max((ends[name] for name in (*each.needs, *each.after)), default=told.now)
-        start, end = ready + 2 + number % 5, ready + 40 + (number * 37) % 50
-        ends[each.id] = end
-        happening += [
-            (start, _intended(each)),
-            (start + 1, _started(each, number)),
-            (
-                start + 5,
-                ev.DeploymentProgressed(
-                    target=each.id,
-                    deployment_id=_id(number),
-                    status="InProgress",
-                    overview={"Succeeded": 1, "InProgress": 1, "Pending": 1},
-                ),
-            ),
-            (
-                end,
-                ev.DeploymentEnded(target=each.id, deployment_id=_id(number), status="Succeeded", seconds=end - start),
-            ),
-            (end, ev.TargetFinished(target=each.id, state=S.SUCCEEDED)),
-        ]
+        ready = max((ends[name] for name in (*each.needs, *each.after)), default=NOON + 6.0)
+        ends[each.id] = ready + 2 + number % 9 + _seconds(number)
+        happening += _life(each, number, ready, ready + 2 + number % 9)
     for when, event in sorted(happening, key=lambda pair: pair[0]):
-        told.tell(event, after=when - told.now)
-    told.tell(ev.RunFinished(outcome=Outcome.SUCCEEDED, exit_code=0), after=1.0)
-    return told.records
+        if when <= until:
+            told.tell(event, after=when - told.now)
+    return told
+
+
+def _seconds(number: int) -> float:
+    return 30.0 + (number * 37) % 50
+
+
+def _life(each: Target, number: int, ready: float, start: float) -> list[tuple[float, ev.Event]]:
+    end = start + _seconds(number)
+    upload = NOON + number % 5
+    members = (each.id,)
+    name, region, deployment = each.application, each.location.region, _id(number)
+    done = {"Succeeded": 1 + number % 2, "InProgress": 1, "Pending": 2 - number % 2}
+    pinned = ev.RevisionPinned(application=name, region=region, targets=members, revision=_REVISION)
+    return [
+        (upload, ev.UploadStarted(application=name, region=region, targets=members)),
+        (upload + 1.5, pinned),
+        (start - 1, ev.TargetReady(target=each.id, waited=start - 1 - ready)),
+        (start - 1, _intended(each)),
+        (start, _started(each, number)),
+        (
+            start + 10,
+            ev.DeploymentProgressed(target=each.id, deployment_id=deployment, status="InProgress", overview=done),
+        ),
+        (end, ev.DeploymentEnded(target=each.id, deployment_id=deployment, status="Succeeded", seconds=end - start)),
+        (end, ev.TargetFinished(target=each.id, state=S.SUCCEEDED)),
+    ]
 
 
 # --- how a target comes to stand in a state --------------------------------------------------------------------------

@@ -14,6 +14,9 @@ from orchestrator.core.errors import StateError
 from orchestrator.core.freezing import moment
 from orchestrator.core.gate_state import GateState
 from orchestrator.core.model import Outcome, TargetState
+from orchestrator.core.target_run import TargetRun
+
+__all__ = ["REOPENED", "TRANSITIONS", "RunState", "TargetRun", "fold"]
 
 S = TargetState
 
@@ -47,87 +50,6 @@ TRANSITIONS: Mapping[TargetState, frozenset[TargetState]] = {
 
 REOPENED = frozenset({S.ERRORED, S.CANCELLED})
 """Ends that a resume changes."""
-
-
-@dataclass(kw_only=True, slots=True)
-class TargetRun:
-    """What is known of one target in this run."""
-
-    id: str
-    application: str
-    deployment_group: str
-    needs: tuple[str, ...] = ()
-    after: tuple[str, ...] = ()
-    region: str = ""
-    location: str = ""
-    """Account and region, as one limit counts them."""
-    pool: str | None = None
-    state: TargetState = S.PENDING
-    reason: str | None = None
-    blocked_by: tuple[str, ...] = ()
-    revision: Mapping[str, Any] | None = None
-    digest: str | None = None
-    token: str | None = None
-    """Of the last intent."""
-    intent: ev.DeploymentIntended | None = None
-    """The intent that has no answer yet."""
-    intended_at: float | None = None
-    """Epoch seconds of the last intent."""
-    deployment_id: str | None = None
-    status: str | None = None
-    """CodeDeploy's word for the deployment."""
-    overview: Mapping[str, int] = field(default_factory=dict)
-    """Instances by status."""
-    instances: tuple[Mapping[str, Any], ...] = ()
-    """`core.model.InstanceProgress` each, as a mapping, as of the last look; empty: nobody had reason to look."""
-    instances_total: int = 0
-    expected: float | None = None
-    """Seconds that its deployment took in earlier runs."""
-    adopted: bool = False
-    timeout: float | None = None
-    deployment_started_at: float | None = None
-    deployment_ended: bool = False
-    attempts: tuple[str, ...] = ()
-    """The deployments that have failed before this one, and were tried again."""
-    failed_before: str | None = None
-    """Why the last of them has failed."""
-    rollback_deployment_id: str | None = None
-    rollback_status: str | None = None
-    error_code: str | None = None
-    error_message: str | None = None
-    failed_instances: int = 0
-    failures: tuple[Mapping[str, Any], ...] = ()
-    """`core.model.InstanceFailure` each, as a mapping."""
-    bake_until: float | None = None
-    """Epoch seconds; None: it hasn't begun to bake."""
-    bake_alarms: tuple[str, ...] = ()
-    milestones: tuple[str, ...] = ()
-    """What a blue/green deployment has reached before its end: ready, traffic_shifted."""
-    wait_for: str = "succeeded"
-    started_at: float | None = None
-    ended_at: float | None = None
-
-    @property
-    def lets_others_go(self) -> bool:
-        """Whether those that wait for it may go on, as far as it is concerned."""
-        return self.state.is_good or (not self.state.is_final and self.wait_for in self.milestones)
-
-    @property
-    def is_live(self) -> bool:
-        """A deployment of ours is, or may be, running."""
-        return (self.deployment_id is not None and not self.deployment_ended) or self.intent is not None
-
-    @property
-    def running_ids(self) -> tuple[str, ...]:
-        """The deployments, known by their ids, that run as far as we know: ours, or the one that rolls it back."""
-        if self.state is S.ROLLING_BACK and self.rollback_deployment_id is not None:
-            return (self.rollback_deployment_id,)
-        return (self.deployment_id,) if self.deployment_id is not None and not self.deployment_ended else ()
-
-    @property
-    def was_changed(self) -> bool:
-        """This run has, or may have, deployed to it."""
-        return self.deployment_id is not None or self.intent is not None or bool(self.attempts)
 
 
 @dataclass(kw_only=True, slots=True)
@@ -182,6 +104,11 @@ class RunState:
             )
         self.last_seq, self.last_ts = record.seq, record.ts
         self._fold(record.event, record)
+
+    @property
+    def _now(self) -> float:
+        """Of the record that is folded in."""
+        return self.last_ts or 0.0
 
     def count(self) -> Counter[TargetState]:
         return Counter(target.state for target in self.targets.values())
@@ -274,6 +201,8 @@ class RunState:
         if any(data.get("action") == "deploy" for data in event.targets):
             self.after = controls_from_dict(event.controls)
         self.targets = {data["id"]: _target_run(data) for data in event.targets}
+        for target in self.targets.values():
+            target.become(S.PENDING, record.ts)
 
     def _fold_gate(self, event: gev.GateEvent | gev.HookEvent) -> None:
         """What a gate does to its target, or to the run: no more than it waits, or that nothing starts any more."""
@@ -288,13 +217,15 @@ class RunState:
         if target is None or not isinstance(event, gev.GateEvent) or event.phase != "before":
             return
         if not self._hold_at_gates(target) and target.state is S.BLOCKED:
-            target.state, target.reason = S.PENDING, None
+            target.become(S.PENDING, self._now)
+            target.reason = None
 
     def _hold_at_gates(self, target: TargetRun) -> bool:
         """Whether a gate holds it before its start."""
         waiting = next((gate for gate in self.gates.open_at(target.id) if gate.phase == "before"), None)
         if waiting is not None and target.state in {S.PENDING, S.UPLOADING, S.BLOCKED}:
-            target.state, target.reason = S.BLOCKED, f"gate {waiting.gate}"
+            target.become(S.BLOCKED, self._now)
+            target.reason = f"gate {waiting.gate}"
         return waiting is not None
 
     def _request_rollback(self, event: ev.ReleaseRollbackRequested) -> None:
@@ -323,13 +254,13 @@ class RunState:
     def _bring_back(self, *states: TargetState) -> None:
         for target in self.targets.values():
             if target.state in states:
-                target.state = _state_to_resume(target)
+                target.become(_state_to_resume(target), self._now)
                 target.reason, target.blocked_by, target.ended_at = None, (), None
 
     def _move(self, ids: Iterable[str], old: TargetState, new: TargetState) -> None:
         for target in (self.targets[name] for name in ids):
             if target.state is old:
-                target.state = new
+                target.become(new, self._now)
 
     def _pin(self, event: ev.RevisionPinned) -> None:
         for target in (self.targets[name] for name in event.targets):
@@ -364,20 +295,20 @@ def _target_run(data: Mapping[str, Any]) -> TargetRun:
 def _fold_target(target: TargetRun, event: ev.TargetEvent, ts: float) -> None:  # noqa: C901, PLR0912 - a table, too
     match event:
         case ev.TargetBlocked():
-            _to(target, S.BLOCKED)
+            _to(target, S.BLOCKED, ts)
             target.reason = event.reason
-        case ev.TargetReady() | ev.StopRequested():
-            pass
+        case ev.TargetReady():
+            target.needs_met_at = ts - event.waited
         case ev.DeploymentIntended():
-            _to(target, S.STARTING)
+            _to(target, S.STARTING, ts)
             target.intent, target.token, target.revision, target.reason = event, event.token, event.revision, None
             target.intended_at, target.started_at = ts, target.started_at or ts
         case ev.DeploymentRefused():
             target.intent = None
             if target.state is S.STARTING:
-                target.state = S.PENDING
+                target.become(S.PENDING, ts)
         case ev.DeploymentStarted():
-            _to(target, S.RUNNING)
+            _to(target, S.RUNNING, ts)
             target.intent = None
             target.deployment_id, target.adopted, target.timeout = event.deployment_id, event.adopted, event.timeout
             target.status, target.deployment_started_at, target.deployment_ended = "Created", ts, False
@@ -391,28 +322,28 @@ def _fold_target(target: TargetRun, event: ev.TargetEvent, ts: float) -> None:  
         case ev.DeploymentDiagnosed():
             target.failures, target.failed_instances = event.instances, event.failed
         case ev.RollbackStarted():
-            _to(target, S.ROLLING_BACK)
+            _to(target, S.ROLLING_BACK, ts)
             target.rollback_deployment_id, target.rollback_status = event.rollback_deployment_id, "Created"
             target.ended_at = None
         case ev.RollbackEnded():
             target.rollback_status = event.status
         case ev.TargetRetried():
-            _try_again(target, event)
+            _try_again(target, event, ts)
         case gev.BakeStarted():
-            _to(target, S.BAKING)
+            _to(target, S.BAKING, ts)
             target.bake_until, target.bake_alarms = ts + event.seconds, event.alarms
         case gev.MilestoneReached():
             target.milestones = (*target.milestones, event.milestone)
         case ev.TargetFinished():
-            _to(target, event.state)
+            _to(target, event.state, ts)
             target.reason, target.blocked_by, target.ended_at = event.reason, event.blocked_by, ts
         case _:
             pass  # an event that a newer version knows more of
 
 
-def _try_again(target: TargetRun, event: ev.TargetRetried) -> None:
+def _try_again(target: TargetRun, event: ev.TargetRetried, ts: float) -> None:
     """What was known of the attempt that has failed goes, but for its deployment's id."""
-    _to(target, S.PENDING)
+    _to(target, S.PENDING, ts)
     target.attempts = (*target.attempts, event.deployment_id)
     target.failed_before = event.reason
     target.reason = f"another attempt in {event.wait:.0f} s: {event.reason}"
@@ -424,10 +355,10 @@ def _try_again(target: TargetRun, event: ev.TargetRetried) -> None:
     target.milestones, target.bake_until, target.bake_alarms = (), None, ()
 
 
-def _to(target: TargetRun, state: TargetState) -> None:
+def _to(target: TargetRun, state: TargetState, ts: float) -> None:
     if state is not target.state and state not in TRANSITIONS[target.state]:
         raise StateError(f"{target.id}: {target.state} can't become {state}")
-    target.state = state
+    target.become(state, ts)
 
 
 def fold(records: Iterable[ev.Record]) -> RunState:

@@ -28,6 +28,9 @@ CHIPS_IN_ALL = 260
 TEXT, SMALL = 13.0, 11.0
 """Pixels."""
 
+_BOLD = 1.1
+"""How much wider a label is for being bold."""
+
 _BOX, _LINE, _CHIP, _CELL = 46.0, 22.0, 20.0, 18.0
 _WIDEST, _NARROWEST = 250.0, 140.0
 _HEADING = 24.0
@@ -171,9 +174,9 @@ def _single(wish: Wish, *, compact: bool) -> _Draft:
     size = SMALL if compact else TEXT
     left = 22.0 if compact else 32.0
     room = _WIDEST - left - 10
-    label = fit(wish.group, room * 0.6, size)
-    faint = fit(wish.application + "/", room - text_width(label, size), size)
-    width = left + text_width(faint + label, size) + 10
+    label = fit(wish.group, room * 0.6, size * _BOLD)
+    faint = fit(wish.application + "/", room - text_width(label, size * _BOLD), size)
+    width = left + text_width(faint, size) + text_width(label, size * _BOLD) + 12
     width = max(width, 60.0 if compact else _NARROWEST)
     height = _LINE if compact else _BOX
     return _Draft(width, height, (Spot(wish.id, "line" if compact else "box", 0, 0, width, height, label, faint),))

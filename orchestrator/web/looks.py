@@ -31,8 +31,8 @@ _GLYPHS: Mapping[TargetState, str] = {
 }
 """Lines in a box of 12 by 12 pixels around 0,0."""
 
-_WIDE = 1.75
 _NARROW = frozenset("iljtfrI.,:;|!'()[]{}/ -")
+_BROAD = frozenset("mwMW_@%")
 
 
 def glyph(state: TargetState, x: float, y: float) -> Markup:
@@ -49,13 +49,15 @@ def text_width(text: str, size: float) -> float:
     units = 0.0
     for char in text:
         if char in _NARROW:
-            units += 0.36
-        elif char.isupper() or char in "mwMW_@%":
-            units += 0.74
+            units += 0.38
+        elif char in _BROAD:
+            units += 0.9
+        elif char.isupper():
+            units += 0.72
         elif char.isascii():
-            units += 0.58
+            units += 0.62
         else:
-            units += _WIDE * 0.6 if east_asian_width(char) in "WF" else 0.66
+            units += 1.05 if east_asian_width(char) in "WF" else 0.72
     return units * size
 
 

@@ -221,3 +221,38 @@ def test_every_outcome_has_an_exit_code_of_the_contract() -> None:
 
     assert set(_EXIT_CODES) == set(Outcome)
     assert [outcome for outcome, code in _EXIT_CODES.items() if code is ExitCode.OK] == [Outcome.SUCCEEDED]
+
+
+def test_its_history_tells_each_state_with_the_time_at_which_it_came() -> None:
+    run = a_state(S.PENDING)
+    name = "t0/g"
+    intent = ev.DeploymentIntended(
+        target=name,
+        token="t",
+        attempt=1,
+        application_name="t0",
+        deployment_group_name="g",
+        region="r",
+        role_arn=None,
+        revision={},
+    )
+    apply(run, ev.UploadStarted(application="t0", region="r", targets=(name,)))
+    apply(run, ev.RevisionPinned(application="t0", region="r", targets=(name,), revision={}))
+    apply(run, ev.TargetReady(target=name, waited=0.5))
+    apply(run, intent)
+    apply(run, ev.DeploymentStarted(target=name, token="t", deployment_id="d-1"))
+    apply(run, ev.DeploymentProgressed(target=name, deployment_id="d-1", status="InProgress"))
+    apply(run, ev.TargetRetried(target=name, deployment_id="d-1", retry=1, reason="x", wait=5.0))
+    apply(run, ev.TargetFinished(target=name, state=S.CANCELLED))
+    apply(run, ev.RunResumed(version="0", host="h", pid=2))
+    assert run.targets[name].history == [
+        (S.PENDING, 1000.0),
+        (S.UPLOADING, 1001.0),
+        (S.PENDING, 1002.0),
+        (S.STARTING, 1004.0),
+        (S.RUNNING, 1005.0),
+        (S.PENDING, 1007.0),
+        (S.CANCELLED, 1008.0),
+        (S.PENDING, 1009.0),
+    ]
+    assert run.targets[name].needs_met_at == 1002.5
