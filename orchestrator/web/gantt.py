@@ -27,7 +27,7 @@ CRITICAL_BARS = "critical-bars"
 
 LABELS, CHART, END = 210.0, 780.0, 26.0
 """Pixels: the names, the time, and what is left free behind it."""
-_TOP, _BOTTOM = 30.0, 8.0
+_TOP, _BOTTOM = 30.0, 16.0
 
 _HEIGHTS = ((60, 26.0), (250, 20.0), (10**9, 15.0))
 """Up to so many rows, each so high."""
@@ -100,7 +100,7 @@ def gantt_svg(state: RunState, now: float, forecast: Forecast) -> Markup:
         tag("title", f"{plural(len(chart.order), 'target')} in time, in UTC"),
         tag("g", join(_tick(chart, when, label) for when, label in chart.axis.ticks()), class_="axis"),
         join(gantt_bars(state, now, forecast).values()),
-        critical_bars(state, chart, forecast.critical),
+        critical_bars(state, chart, forecast),
         now_line(state, chart, now),
         xmlns="http://www.w3.org/2000/svg",
         class_="gantt" if chart.row > _ROOMY else "gantt dense",
@@ -129,18 +129,18 @@ def now_line(state: RunState, chart: Chart, now: float) -> Markup:
     x = chart.x(now)
     return tag(
         "g",
-        tag("line", x1=x, x2=x, y1=_TOP - 6, y2=chart.height - _BOTTOM + 4),
-        tag("text", "now", x=x, y=_TOP - 9, text_anchor="middle"),
+        tag("line", x1=x, x2=x, y1=_TOP - 4, y2=chart.height - _BOTTOM),
+        tag("text", "now", x=x, y=chart.height - 3, text_anchor="middle"),
         id=NOW_LINE,
     )
 
 
-def critical_bars(state: RunState, chart: Chart, critical: Sequence[str]) -> Markup:
-    """Steps from the end of each member of the chain to the begin of the next."""
+def critical_bars(state: RunState, chart: Chart, forecast: Forecast) -> Markup:
+    """Steps from the end of each member of the critical chain, as it was or is expected, to the next one."""
     number = {name: place for place, name in enumerate(chart.order)}
     steps = []
-    for before, after in pairwise(critical):
-        end = state.targets[before].ended_at
+    for before, after in pairwise(forecast.critical):
+        end = state.targets[before].ended_at or forecast.ends.get(before)
         if end is None:
             continue
         top, bottom = number[before], number[after]
