@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, TextIO
+from typing import Any, Literal, Protocol, TextIO
 
-from orchestrator.core.events import Record
+from orchestrator.core.events import Record, RunResumed, RunStarted
 from orchestrator.core.ports import CallObserver, Sink
 from orchestrator.core.state import RunState
 from orchestrator.sinks.output import Output
@@ -37,6 +37,10 @@ class ViewOptions:
     metrics_listen: str | None = None
     metrics_textfile: Path | None = None
     pushgateway: str | None = None
+    pushgateway_cleanup: bool = False
+    """Leave nothing of the run there when it has ended."""
+    metrics_detail: Literal["target", "run"] = "target"
+    """run: no series of single targets."""
 
     @property
     def measures(self) -> bool:
@@ -85,29 +89,32 @@ def _console(output: Output, stderr: TextIO) -> Console:
 
 
 async def _add_metrics(views: Views, options: ViewOptions, stack: AsyncExitStack) -> None:
-    from orchestrator.sinks.exports import Exporter, read_last_success, to_gateway, to_textfile  # noqa: PLC0415
-    from orchestrator.sinks.metrics import Metrics  # noqa: PLC0415 - prometheus_client only when asked for
-    from orchestrator.sinks.metrics_server import metrics_server, parse_listen  # noqa: PLC0415
+    from orchestrator.sinks.exports import Exporter, read_last_success, to_textfile  # noqa: PLC0415 - only when asked for
+    from orchestrator.sinks.gateway import to_gateway  # noqa: PLC0415 - as above
+    from orchestrator.sinks.metrics import Metrics  # noqa: PLC0415 - as above
+    from orchestrator.sinks.metrics_server import metrics_server, parse_listen  # noqa: PLC0415 - as above
 
     textfile = options.metrics_textfile
     last_success = read_last_success(textfile) if textfile is not None else None
     # The rates' source is known later, so it's looked up at each scrape.
-    metrics = Metrics(last_success=last_success, rates=lambda: views.rates())  # noqa: PLW0108 - see above
+    rates = lambda: views.rates()  # noqa: E731, PLW0108 - see above
+    metrics = Metrics(detail=options.metrics_detail, last_success=last_success, rates=rates)
     grouping = _Grouping()
     views.sinks += [metrics, grouping]
     views.observer = metrics
     exports = []
     if textfile is not None:
-        exports.append(to_textfile(metrics.registry, textfile))
+        exports.append(to_textfile(metrics.render, textfile))
     if options.pushgateway is not None:
-        exports.append(to_gateway(metrics.registry, options.pushgateway, lambda: grouping.labels))
+        cleanup = options.pushgateway_cleanup
+        exports.append(to_gateway(metrics, options.pushgateway, lambda: grouping.labels, cleanup=cleanup))
     if exports:
         exporter = Exporter(exports, warn=views.console.say)
         views.tasks.append(exporter.run)
         stack.push_async_callback(exporter.finish)
     if options.metrics_listen is not None:
         host, port = parse_listen(options.metrics_listen)
-        url = stack.enter_context(metrics_server(metrics.registry, host, port))
+        url = stack.enter_context(metrics_server(metrics.render, host, port))
         views.console.say(f"metrics at {url}")
 
 
@@ -118,5 +125,5 @@ class _Grouping:
         self.labels: Mapping[str, str] = {}
 
     def handle(self, record: Record, state: RunState) -> None:
-        if record.seq == 1:
+        if isinstance(record.event, RunStarted | RunResumed):
             self.labels = {"environment": state.environment, "manifest": Path(state.manifest).name}

@@ -40,6 +40,18 @@ view_options = together(
         help="Write metrics for the node exporter's textfile collector.",
     ),
     option("--pushgateway", metavar="URL", help="Push metrics to a Pushgateway."),
+    option(
+        "--pushgateway-cleanup",
+        is_flag=True,
+        help="At the end leave only the time of the last success there, nothing of the run.",
+    ),
+    option(
+        "--metrics-detail",
+        type=click.Choice(["target", "run"]),
+        default="target",
+        show_default=True,
+        help="run: metrics without a series for each target.",
+    ),
 )
 
 

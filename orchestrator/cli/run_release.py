@@ -150,6 +150,8 @@ def view_options_of(given: Mapping[str, Any], stderr: TextIO, env: Mapping[str, 
         metrics_listen=given["metrics_listen"],
         metrics_textfile=given["metrics_textfile"],
         pushgateway=given["pushgateway"],
+        pushgateway_cleanup=given["pushgateway_cleanup"],
+        metrics_detail=given["metrics_detail"],
     )
 
 

@@ -1,11 +1,16 @@
-"""Counters and histograms, folded from events and from calls; safe to read from any thread by the library's locks."""
+"""Counters and histograms, folded from events and from calls; safe to read from any thread."""
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from typing import Literal
 
 from orchestrator.core import events as ev
 from orchestrator.core.state import RunState, TargetRun
+from orchestrator.sinks.counting import Counter, Histogram
+from orchestrator.sinks.exposition import Family
+
+Detail = Literal["target", "run"]
+"""Whether each target has series of its own."""
 
 MINUTE = 60.0
 HOUR = 3600.0
@@ -22,43 +27,64 @@ _THROTTLED = "throttled"
 
 
 class Instruments:
-    """All of the contract's counters and histograms, in a registry of their own."""
+    """All of the contract's counters and histograms."""
 
-    def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        self._deployment_duration = self._histogram(
+    def __init__(self, detail: Detail = "target") -> None:
+        self._per_target = detail == "target"
+        of_target = ("application", "deployment_group") if self._per_target else ()
+        self._deployment_duration = Histogram(
             "deployment_duration_seconds",
             "Seconds that a deployment took, by CodeDeploy's clock.",
             DEPLOYMENT_BUCKETS,
-            "application",
-            "deployment_group",
+            *of_target,
             "outcome",
         )
-        self._queue_wait = self._histogram(
+        self._queue_wait = Histogram(
             "queue_wait_seconds", "Seconds from a target's needs being met to its start.", WAIT_BUCKETS
         )
-        self._detection_lag = self._histogram(
+        self._detection_lag = Histogram(
             "detection_lag_seconds", "Seconds from a deployment's end until it was seen.", LAG_BUCKETS
         )
-        self._bundle_bytes = self._counter("bundle_bytes", "Bytes of the run's bundles, also of those not uploaded.")
-        self._upload_bytes = self._counter("upload_bytes", "Bytes that were uploaded.")
-        self._uploads_skipped = self._counter("uploads_skipped", "Bundles that the bucket had already.")
-        self._upload_duration = self._histogram(
+        self._bundle_bytes = Counter("bundle_bytes_total", "Bytes of the run's bundles, also of those not uploaded.")
+        self._upload_bytes = Counter("upload_bytes_total", "Bytes that were uploaded.")
+        self._uploads_skipped = Counter("uploads_skipped_total", "Bundles that the bucket had already.")
+        self._upload_duration = Histogram(
             "upload_duration_seconds", "Seconds that an upload took; without those that were skipped.", UPLOAD_BUCKETS
         )
-        self._requests = self._counter(
-            "api_requests",
+        self._requests = Counter(
+            "api_requests_total",
             "Attempts at a call, by outcome: ok, throttled, lost, refused or credentials.",
             "service",
             "operation",
             "outcome",
         )
-        self._request_duration = self._histogram(
+        self._request_duration = Histogram(
             "api_request_duration_seconds", "Seconds that an attempt took.", CALL_BUCKETS, "service", "operation"
         )
-        self._throttles = self._counter("api_throttles", "Attempts refused for their rate.", "service", "operation")
-        self._rollbacks = self._counter("rollbacks", "Rollbacks that were started.")
-        self._deployments = self._counter("deployments", "Deployments that ended, by outcome.", "outcome")
+        self._throttles = Counter("api_throttles_total", "Attempts refused for their rate.", "service", "operation")
+        self._rollbacks = Counter(
+            "rollbacks_total", "Rollbacks of a target that were started: by CodeDeploy itself, or of the release."
+        )
+        self._deployments = Counter("deployments_total", "Deployments that ended, by outcome.", "outcome")
+
+    def families(self) -> list[Family]:
+        return [
+            each.family()
+            for each in (
+                self._deployment_duration,
+                self._queue_wait,
+                self._detection_lag,
+                self._bundle_bytes,
+                self._upload_bytes,
+                self._uploads_skipped,
+                self._upload_duration,
+                self._requests,
+                self._request_duration,
+                self._throttles,
+                self._rollbacks,
+                self._deployments,
+            )
+        ]
 
     def fold(self, record: ev.Record, state: RunState) -> None:
         """Counts the event; `state` is that after it."""
@@ -66,43 +92,37 @@ class Instruments:
             case ev.BundleUploaded() as event:
                 self._uploaded(event)
             case ev.TargetReady(waited=waited):
-                self._queue_wait.observe(max(0.0, waited))
+                self._queue_wait.observe(waited)
             case ev.DeploymentEnded() as event:
                 self._ended(event, state.targets[event.target], record.ts)
             case ev.RollbackStarted():
-                self._rollbacks.inc()
+                self._rollbacks.add(1)
             case _:
                 pass
 
     def called(self, *, service: str, operation: str, outcome: str, seconds: float) -> None:
         """Counts an attempt. Throttles are counted here: an event is written only when one cuts the budget."""
-        self._requests.labels(service, operation, outcome).inc()
-        self._request_duration.labels(service, operation).observe(max(0.0, seconds))
+        self._requests.add(1, service, operation, outcome)
+        self._request_duration.observe(seconds, service, operation)
         if outcome == _THROTTLED:
-            self._throttles.labels(service, operation).inc()
+            self._throttles.add(1, service, operation)
 
     def _uploaded(self, event: ev.BundleUploaded) -> None:
-        self._bundle_bytes.inc(event.bytes)
+        self._bundle_bytes.add(event.bytes)
         if event.skipped:
-            self._uploads_skipped.inc()
+            self._uploads_skipped.add(1)
         elif event.copied_from is None:
-            self._upload_bytes.inc(event.bytes)
-            self._upload_duration.observe(max(0.0, event.seconds))
+            self._upload_bytes.add(event.bytes)
+            self._upload_duration.observe(event.seconds)
 
     def _ended(self, event: ev.DeploymentEnded, target: TargetRun, ts: float) -> None:
         outcome = event.status.lower()
-        self._deployments.labels(outcome).inc()
+        self._deployments.add(1, outcome)
         if event.lag is not None:
-            self._detection_lag.observe(max(0.0, event.lag))  # clocks differ; a negative lag means "at once"
+            self._detection_lag.observe(event.lag)
         seconds = event.seconds
         if seconds is None and target.deployment_started_at is not None:
             seconds = ts - target.deployment_started_at  # CodeDeploy gave no times: as far as we saw it
         if seconds is not None:
-            labels = (target.application, target.deployment_group, outcome)
-            self._deployment_duration.labels(*labels).observe(max(0.0, seconds))
-
-    def _counter(self, name: str, documentation: str, *labels: str) -> Counter:
-        return Counter(f"orchestrator_{name}", documentation, labels, registry=self.registry)
-
-    def _histogram(self, name: str, documentation: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
-        return Histogram(f"orchestrator_{name}", documentation, labels, buckets=buckets, registry=self.registry)
+            of_target = (target.application, target.deployment_group) if self._per_target else ()
+            self._deployment_duration.observe(seconds, *of_target, outcome)

@@ -4,40 +4,30 @@ The labels are those in the contract's braces and no others: `release` and `envi
 `last_success_timestamp_seconds`, to be joined with; `application` and `deployment_group` where a metric is about one
 target. No deployment's id is ever a label, and the run's only on `run_info`.
 
-The event loop folds while an HTTP server's thread reads, so nothing of the state is read by that thread: what it needs
-is copied, event by event, under a lock.
+The event loop folds while a thread answers scrapes, so nothing of the state is read by that thread: what it needs is
+copied, event by event, under a lock that is held for no longer than a copy of references takes. A target's lines are
+written once for each change of it, not once for each scrape.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections import Counter as Tally
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from prometheus_client import CollectorRegistry
-from prometheus_client.core import GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
-
 from orchestrator.core import events as ev
-from orchestrator.core.model import Outcome, TargetState
-from orchestrator.core.state import RunState, TargetRun
-from orchestrator.sinks.instruments import Instruments
+from orchestrator.core.model import Outcome
+from orchestrator.core.state import RunState
+from orchestrator.sinks.exposition import Family, Format, gauge, render
+from orchestrator.sinks.instruments import Detail, Instruments
+from orchestrator.sinks.target_lines import TargetView, of_all_targets, of_each_target, view_of
 
 LastSuccess = Mapping[tuple[str, str], float]
 """Epoch seconds by (release, environment)."""
 
 Rates = Callable[[], Mapping[tuple[str, str], float]]
 """The budgets' rates as they are now: calls a second by (service, region). Called from any thread."""
-
-
-@dataclass(frozen=True, slots=True)
-class _TargetView:
-    application: str
-    deployment_group: str
-    state: TargetState
-    overview: Mapping[str, int]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,11 +42,12 @@ class _RunView:
 
 
 class Metrics:
-    """A `core.ports.Sink` and `core.ports.CallObserver`; `registry` is what the exporters read."""
+    """A `core.ports.Sink` and `core.ports.CallObserver`; `render` is what the exporters send."""
 
     def __init__(
         self,
         *,
+        detail: Detail = "target",
         clock: Callable[[], float] = time.time,
         last_success: LastSuccess | None = None,
         rates: Rates | None = None,
@@ -67,16 +58,14 @@ class Metrics:
         make that figure vanish. `rates`: where the budgets' rates are known at any time; without it they are known
         from the first throttle on.
         """
-        self.registry = CollectorRegistry()
+        self._detail = detail
         self._clock = clock
         self._rates = rates
         self._last_success = dict(last_success or {})
         self._lock = threading.Lock()
         self._run: _RunView | None = None
-        self._targets: dict[str, _TargetView] = {}
-        self._instruments = Instruments()
-        self.registry.register(_Gauges(self._gauges))
-        self.registry.register(_WithoutCreated(self._instruments.registry))
+        self._targets: dict[str, TargetView] = {}
+        self._instruments = Instruments(detail)
 
     def handle(self, record: ev.Record, state: RunState) -> None:
         self._instruments.fold(record, state)
@@ -98,22 +87,36 @@ class Metrics:
     def called(self, *, service: str, operation: str, outcome: str, seconds: float) -> None:
         self._instruments.called(service=service, operation=operation, outcome=outcome, seconds=seconds)
 
+    def add_last_success(self, earlier: LastSuccess) -> None:
+        """What earlier runs reached, found while this one runs already; its own success is newer."""
+        with self._lock:
+            self._last_success = {**earlier, **self._last_success}
+
+    def render(self, form: Format) -> bytes:
+        """All of it; from any thread. Takes CPU in proportion to the targets that changed since the last time."""
+        return render(self.families(), form)
+
+    def render_lasting(self, form: Format) -> bytes:
+        """Only what stays true when the run is over: when a run last succeeded."""
+        with self._lock:
+            return render([_of_successes(self._last_success)], form)
+
+    def families(self) -> list[Family]:
+        with self._lock:
+            run, targets, last_success = self._run, list(self._targets.values()), dict(self._last_success)
+        families: list[Family] = []
+        if run is not None:
+            families += _of_run(run, self._clock())
+            families += of_all_targets(targets) if self._detail == "run" else of_each_target(targets)
+            families.append(_of_rates(self._rates() if self._rates is not None else _known_rates(run)))
+        families.append(_of_successes(last_success))
+        return families + self._instruments.families()
+
     def _copy(self, names: Iterable[str], state: RunState) -> None:
         for name in names:
             target = state.targets.get(name)
-            if target is not None:
-                self._targets[name] = _target_view(target)
-
-    def _gauges(self) -> list[Metric]:
-        with self._lock:
-            run, targets, last_success = self._run, list(self._targets.values()), dict(self._last_success)
-        metrics: list[Metric] = []
-        if run is not None:
-            metrics += _of_run(run, self._clock())
-            metrics += _of_targets(targets)
-            metrics.append(_of_rates(self._rates() if self._rates is not None else _known_rates(run)))
-        metrics.append(_of_successes(last_success))
-        return metrics
+            if target is not None and not ((known := self._targets.get(name)) and known.shows(target)):
+                self._targets[name] = view_of(target)
 
 
 def _view(state: RunState) -> _RunView:
@@ -128,96 +131,34 @@ def _view(state: RunState) -> _RunView:
     )
 
 
-def _target_view(target: TargetRun) -> _TargetView:
-    return _TargetView(target.application, target.deployment_group, target.state, target.overview)
-
-
-# --- gauges ----------------------------------------------------------------------------------------------------------
-
-
-def _of_run(run: _RunView, now: float) -> list[Metric]:
-    info = _gauge("run_info", "The run, as labels; its value is 1.", "run", "release", "environment")
-    info.add_metric([run.run, run.release, run.environment], 1)
-    started = _gauge("run_start_time_seconds", "When the run started, in seconds since the epoch.")
-    duration = _gauge("run_duration_seconds", "Seconds from the run's start to its end, or to now.")
+def _of_run(run: _RunView, now: float) -> list[Family]:
+    info = {"run": run.run, "release": run.release, "environment": run.environment}
+    started, duration = [], []
     if run.started_at is not None:
-        started.add_metric([], run.started_at)
-        duration.add_metric([], max(0.0, (run.ended_at if run.ended_at is not None else now) - run.started_at))
-    outcome = _gauge("run_outcome", "1 for the run's outcome, 0 for all others.", "outcome")
-    for each in Outcome:
-        outcome.add_metric([str(each)], float(run.outcome is each))
-    return [info, started, duration, outcome]
+        ended_at = run.ended_at if run.ended_at is not None else now
+        started, duration = [run.started_at], [max(0.0, ended_at - run.started_at)]
+    outcomes = [({"outcome": str(each)}, float(run.outcome is each)) for each in Outcome]
+    return [
+        gauge("run_info", "The run, as labels; its value is 1.", [(info, 1)]),
+        gauge(
+            "run_start_time_seconds", "When the run started, in seconds since the epoch.", [({}, at) for at in started]
+        ),
+        gauge(
+            "run_duration_seconds", "Seconds from the run's start to its end, or to now.", [({}, it) for it in duration]
+        ),
+        gauge("run_outcome", "1 for the run's outcome, 0 for all others.", outcomes),
+    ]
 
 
-def _of_targets(targets: list[_TargetView]) -> list[Metric]:
-    counted = _gauge("targets", "Targets of the run by state.", "state")
-    tally = Tally(target.state for target in targets)
-    states = _gauge(
-        "target_state", "1 for the target's state, 0 for all others.", "application", "deployment_group", "state"
-    )
-    instances = _gauge(
-        "target_instances",
-        "Instances of the target's deployment by status, as CodeDeploy counts them.",
-        "application",
-        "deployment_group",
-        "status",
-    )
-    for state in TargetState:
-        counted.add_metric([str(state)], tally[state])
-    for target in targets:
-        for state in TargetState:
-            labels = [target.application, target.deployment_group, str(state)]
-            states.add_metric(labels, float(target.state is state))
-        for status, count in target.overview.items():
-            instances.add_metric([target.application, target.deployment_group, status], count)
-    return [counted, states, instances]
-
-
-def _of_rates(rates: Mapping[tuple[str, str], float]) -> Metric:
-    gauge = _gauge("api_rate_limit", "Calls a second that the budget allows at present.", "service", "region")
-    for (service, region), rate in rates.items():
-        gauge.add_metric([service, region], rate)
-    return gauge
+def _of_rates(rates: Mapping[tuple[str, str], float]) -> Family:
+    samples = [({"service": service, "region": region}, rate) for (service, region), rate in rates.items()]
+    return gauge("api_rate_limit", "Calls a second that the budget allows at present.", samples)
 
 
 def _known_rates(run: _RunView) -> Mapping[tuple[str, str], float]:
     return {("codedeploy", region): rate for region, rate in run.rates.items()}
 
 
-def _of_successes(successes: LastSuccess) -> Metric:
-    gauge = _gauge(
-        "last_success_timestamp_seconds",
-        "When a run last succeeded, in seconds since the epoch.",
-        "release",
-        "environment",
-    )
-    for (release, environment), ts in successes.items():
-        gauge.add_metric([release, environment], ts)
-    return gauge
-
-
-def _gauge(name: str, documentation: str, *labels: str) -> GaugeMetricFamily:
-    return GaugeMetricFamily(f"orchestrator_{name}", documentation, labels=labels)
-
-
-# --- collectors ------------------------------------------------------------------------------------------------------
-
-
-class _Gauges(Collector):
-    def __init__(self, collect: Callable[[], list[Metric]]) -> None:
-        self._collect = collect
-
-    def collect(self) -> Iterable[Metric]:
-        return self._collect()
-
-
-class _WithoutCreated(Collector):
-    """The instruments without the library's `_created` series: they double the scrape, and nobody asked for them."""
-
-    def __init__(self, inner: CollectorRegistry) -> None:
-        self._inner = inner
-
-    def collect(self) -> Iterable[Metric]:
-        for metric in self._inner.collect():
-            metric.samples = [sample for sample in metric.samples if not sample.name.endswith("_created")]
-            yield metric
+def _of_successes(successes: LastSuccess) -> Family:
+    samples = [({"release": release, "environment": env}, ts) for (release, env), ts in successes.items()]
+    return gauge("last_success_timestamp_seconds", "When a run last succeeded, in seconds since the epoch.", samples)

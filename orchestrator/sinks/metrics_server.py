@@ -1,19 +1,18 @@
-"""`/metrics` over HTTP, for a Prometheus that scrapes: the library's WSGI app in a thread of its own."""
+"""`/metrics` over HTTP, for a Prometheus that scrapes: in threads of its own, so that no scrape delays the release."""
 
 from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from socketserver import TCPServer, ThreadingMixIn
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-from prometheus_client import CollectorRegistry, make_wsgi_app
-
 from orchestrator.core import addresses
 from orchestrator.core.errors import UsageError
+from orchestrator.sinks.negotiation import Render, metrics_response
 
 EXAMPLE = 9464
 """A port that others use for this, too."""
@@ -27,12 +26,12 @@ def parse_listen(text: str) -> tuple[str, int]:
 
 
 @contextmanager
-def metrics_server(registry: CollectorRegistry, host: str, port: int) -> Iterator[str]:
+def metrics_server(render: Render, host: str, port: int) -> Iterator[str]:
     """Serves until the block is left; gives the URL, with the real port where 0 was asked for.
 
     Raises `UsageError` when the address can't be had.
     """
-    server = _listen(registry, host, port)
+    server = _listen(render, host, port)
     thread = threading.Thread(target=server.serve_forever, args=(_SHUTDOWN_POLL,), name="metrics", daemon=True)
     thread.start()
     try:
@@ -47,7 +46,7 @@ def _url(host: str, port: object) -> str:
     return f"http://{addresses.in_url(host)}:{port}/metrics"
 
 
-def _listen(registry: CollectorRegistry, host: str, port: int) -> _Server:
+def _listen(render: Render, host: str, port: int) -> _Server:
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         server = (_Server6 if family == socket.AF_INET6 else _Server)((str(address[0]), int(address[1])), _Handler)
@@ -55,8 +54,7 @@ def _listen(registry: CollectorRegistry, host: str, port: int) -> _Server:
         reason = error.strerror or str(error)
         message = f"--metrics-listen: can't listen on {host}:{port}: {reason}"
         raise UsageError(message, hint="choose another port, or 0 for any that is free") from None
-    # Uncompressed: a scraper on the same machine has bandwidth, and compressing takes CPU from the release.
-    server.set_app(_app(make_wsgi_app(registry, disable_compression=True)))
+    server.set_app(_app(render))
     return server
 
 
@@ -84,11 +82,24 @@ class _Handler(WSGIRequestHandler):
         """No line for each scrape."""
 
 
-def _app(metrics: WSGIApplication) -> Callable[[WSGIEnvironment, StartResponse], Iterable[bytes]]:
+def _app(render: Render) -> WSGIApplication:
+    one_at_a_time = threading.Lock()  # many scrapers may wait; they don't take all of the CPU together
+
     def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        if environ.get("PATH_INFO") == "/metrics":
-            return metrics(environ, start_response)
-        start_response("404 Not Found", [("Content-Type", "text/plain; charset=utf-8")])
-        return [b"not found; the metrics are at /metrics\n"]
+        method = environ["REQUEST_METHOD"]
+        if environ.get("PATH_INFO") != "/metrics":
+            return _plain(start_response, "404 Not Found", b"not found; the metrics are at /metrics\n")
+        if method not in {"GET", "HEAD"}:
+            return _plain(start_response, "405 Method Not Allowed", b"GET or HEAD\n", ("Allow", "GET, HEAD"))
+        with one_at_a_time:
+            accept, encoding = environ.get("HTTP_ACCEPT", ""), environ.get("HTTP_ACCEPT_ENCODING", "")
+            body, headers = metrics_response(render, accept, encoding)
+        start_response("200 OK", list(headers.items()))
+        return [b"" if method == "HEAD" else body]
 
     return answer
+
+
+def _plain(start_response: StartResponse, status: str, text: bytes, *more: tuple[str, str]) -> Iterable[bytes]:
+    start_response(status, [("Content-Type", "text/plain; charset=utf-8"), *more])
+    return [text]

@@ -8,7 +8,20 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from . import batchget, dag, digests, packing, rehearsal, service, start, state, thousand, uploading, validate
+from . import (
+    batchget,
+    dag,
+    digests,
+    packing,
+    rehearsal,
+    scraping,
+    service,
+    start,
+    state,
+    thousand,
+    uploading,
+    validate,
+)
 from .figures import HEADING, Figure, closing, line
 from .processes import CommandError
 
@@ -22,6 +35,7 @@ BENCHMARKS: Mapping[str, tuple[str, Callable[[Path], Iterator[Figure]]]] = {
     ),
     "digests": ("CPU of walking and digesting 200 MB in 3,000 files (median of 5)", digests.figures),
     "batchget": ("CPU of one BatchGetDeployments of 25 (median of 5 rounds)", batchget.figures),
+    "scraping": ("CPU of a scrape of the metrics of 10,000 targets", scraping.figures),
     "thousand": ("1,000 independent targets against `orchestrator sandbox`, a process of its own", thousand.figures),
     "rehearsal": (
         "1,000 groups of 3 instances deployed to in `orchestrator sandbox` at time scale 0",

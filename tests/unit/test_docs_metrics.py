@@ -6,11 +6,13 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pages
+from prometheus_client.parser import text_string_to_metric_families
 from world import World, target
 
 from orchestrator.core import events as ev
 from orchestrator.core.model import Policy
 from orchestrator.core.state import RunState
+from orchestrator.sinks.exposition import TEXT
 from orchestrator.sinks.metrics import Metrics
 from orchestrator.testing import Script
 
@@ -40,7 +42,7 @@ def a_run(virtual: Virtual) -> Metrics:
 def exported(metrics: Metrics) -> dict[str, tuple[str, set[str]]]:
     """Kind and labels by name, as they stand in the text format."""
     found: dict[str, tuple[str, set[str]]] = {}
-    for family in metrics.registry.collect():
+    for family in text_string_to_metric_families(metrics.render(TEXT).decode()):
         name = f"{family.name}_total" if family.type == "counter" else family.name
         labels = {label for sample in family.samples for label in sample.labels} - {"le"}
         found[name] = (family.type, labels)

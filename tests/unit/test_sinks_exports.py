@@ -17,30 +17,28 @@ from pathlib import Path
 
 import anyio
 import pytest
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client.parser import text_string_to_metric_families
 
 from orchestrator.core.errors import UsageError
-from orchestrator.sinks.exports import (
-    Export,
-    Exporter,
-    push,
-    read_last_success,
-    to_gateway,
-    to_textfile,
-    write_textfile,
-)
+from orchestrator.sinks.exports import Export, Exporter, read_last_success, to_textfile, write_textfile
+from orchestrator.sinks.exposition import Format
+from orchestrator.sinks.gateway import to_gateway
+from orchestrator.sinks.metrics import Metrics
 from orchestrator.sinks.metrics_server import metrics_server, parse_listen
 
 pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-def registry() -> CollectorRegistry:
-    registry = CollectorRegistry()
-    Counter("orchestrator_rollbacks", "Rollbacks.", registry=registry).inc(3)
-    gauge = Gauge("orchestrator_last_success_timestamp_seconds", "…", ["release", "environment"], registry=registry)
-    gauge.labels("shop", "prod").set(1234.5)
-    return registry
+def metrics() -> Metrics:
+    metrics = Metrics(last_success={("shop", "prod"): 1234.5})
+    for _ in range(3):
+        metrics.called(service="codedeploy", operation="GetDeployment", outcome="ok", seconds=0.1)
+    return metrics
+
+
+COUNTED = 'orchestrator_api_requests_total{operation="GetDeployment",outcome="ok",service="codedeploy"} 3.0'
+SUCCESS = 'orchestrator_last_success_timestamp_seconds{environment="prod",release="shop"} 1234.5'
 
 
 def get(url: str, accept: str = "*/*") -> tuple[str, str]:
@@ -77,11 +75,11 @@ def test_bad_listen_addresses(text: str) -> None:
     assert "--metrics-listen" in str(caught.value.hint)
 
 
-def test_metrics_are_served_in_the_format_that_is_asked_for(registry: CollectorRegistry) -> None:
-    with metrics_server(registry, "127.0.0.1", 0) as url:
+def test_metrics_are_served_in_the_format_that_is_asked_for(metrics: Metrics) -> None:
+    with metrics_server(metrics.render, "127.0.0.1", 0) as url:
         kind, text = get(url)
         assert kind.startswith("text/plain")
-        assert "orchestrator_rollbacks_total 3.0" in text
+        assert COUNTED in text
         kind, text = get(url, accept="application/openmetrics-text; version=1.0.0")
         assert kind.startswith("application/openmetrics-text")
         assert text.endswith("# EOF\n")
@@ -90,9 +88,9 @@ def test_metrics_are_served_in_the_format_that_is_asked_for(registry: CollectorR
         caught.value.close()
 
 
-def test_the_server_is_gone_afterwards_at_once(registry: CollectorRegistry) -> None:
+def test_the_server_is_gone_afterwards_at_once(metrics: Metrics) -> None:
     before = threading.active_count()
-    with metrics_server(registry, "127.0.0.1", 0) as url:
+    with metrics_server(metrics.render, "127.0.0.1", 0) as url:
         get(url)
         began = time.monotonic()
     assert time.monotonic() - began < 10
@@ -101,8 +99,8 @@ def test_the_server_is_gone_afterwards_at_once(registry: CollectorRegistry) -> N
     assert threading.active_count() <= before
 
 
-def test_a_client_that_hangs_does_not_hold_the_end_up(registry: CollectorRegistry) -> None:
-    with metrics_server(registry, "127.0.0.1", 0) as url:
+def test_a_client_that_hangs_does_not_hold_the_end_up(metrics: Metrics) -> None:
+    with metrics_server(metrics.render, "127.0.0.1", 0) as url:
         port = int(url.split(":")[2].split("/")[0])
         client = socket.create_connection(("127.0.0.1", port))
         client.send(b"GET /metrics HTT")
@@ -112,71 +110,95 @@ def test_a_client_that_hangs_does_not_hold_the_end_up(registry: CollectorRegistr
     client.close()
 
 
-def test_a_port_in_use_is_a_usage_error(registry: CollectorRegistry) -> None:
-    with metrics_server(registry, "127.0.0.1", 0) as url:
+def test_a_port_in_use_is_a_usage_error(metrics: Metrics) -> None:
+    with metrics_server(metrics.render, "127.0.0.1", 0) as url:
         port = int(url.split(":")[2].split("/")[0])
         with (
             pytest.raises(UsageError, match="Address already in use") as caught,
-            metrics_server(registry, "127.0.0.1", port),
+            metrics_server(metrics.render, "127.0.0.1", port),
         ):
             pass
     assert "another port" in str(caught.value.hint)
 
 
-def test_a_host_that_is_not_ours_is_a_usage_error(registry: CollectorRegistry) -> None:
-    with pytest.raises(UsageError, match=r"192\.0\.2\.1"), metrics_server(registry, "192.0.2.1", 0):
+def test_a_host_that_is_not_ours_is_a_usage_error(metrics: Metrics) -> None:
+    with pytest.raises(UsageError, match=r"192\.0\.2\.1"), metrics_server(metrics.render, "192.0.2.1", 0):
         pass
 
 
 # --- text file -------------------------------------------------------------------------------------------------------
 
 
-def test_the_text_file_is_replaced_whole(registry: CollectorRegistry, tmp_path: Path) -> None:
+def test_the_text_file_is_replaced_whole(metrics: Metrics, tmp_path: Path) -> None:
     path = tmp_path / "orchestrator.prom"
     path.write_text("old")
     with path.open() as reader:
-        write_textfile(registry, path)
+        write_textfile(metrics.render, path)
         assert reader.read() == "old"  # who reads the old file reads all of it
-    assert "orchestrator_rollbacks_total 3.0" in path.read_text()
+    assert COUNTED in path.read_text()
     assert path.stat().st_mode & 0o777 == 0o644
     assert [entry.name for entry in tmp_path.iterdir()] == ["orchestrator.prom"]
 
 
-def test_a_link_stays_a_link(registry: CollectorRegistry, tmp_path: Path) -> None:
+def test_who_reads_the_text_file_again_and_again_always_gets_a_whole_one(tmp_path: Path) -> None:
+    path, faults, done = tmp_path / "orchestrator.prom", [], threading.Event()
+    successes = {(f"shop-{number}", "prod"): 1.0 for number in range(2000)}
+    metrics = Metrics(last_success=successes)
+    write_textfile(metrics.render, path)
+
+    def read() -> None:
+        while not done.is_set():
+            families = text_string_to_metric_families(path.read_text())
+            counts = {family.name: len(family.samples) for family in families}
+            if (
+                counts["orchestrator_last_success_timestamp_seconds"] != 2000
+                or "orchestrator_deployments" not in counts
+            ):
+                faults.append(counts)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for _ in range(30):
+        write_textfile(metrics.render, path)
+    done.set()
+    reader.join()
+    assert faults == []
+
+
+def test_a_link_stays_a_link(metrics: Metrics, tmp_path: Path) -> None:
     (tmp_path / "real.prom").touch()
     (tmp_path / "link.prom").symlink_to("real.prom")
-    write_textfile(registry, tmp_path / "link.prom")
+    write_textfile(metrics.render, tmp_path / "link.prom")
     assert (tmp_path / "link.prom").is_symlink()
     assert "rollbacks" in (tmp_path / "real.prom").read_text()
 
 
-def test_what_is_no_file_is_not_replaced(registry: CollectorRegistry, tmp_path: Path) -> None:
+def test_what_is_no_file_is_not_replaced(metrics: Metrics, tmp_path: Path) -> None:
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     for path in (fifo, tmp_path):
         with pytest.raises(OSError, match="is no regular file"):
-            write_textfile(registry, path)
+            write_textfile(metrics.render, path)
     with pytest.raises(FileNotFoundError):
-        write_textfile(registry, tmp_path / "no" / "where.prom")
+        write_textfile(metrics.render, tmp_path / "no" / "where.prom")
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
-    class Broken(CollectorRegistry):
-        def collect(self) -> Iterator[object]:  # type: ignore[override]
-            raise ValueError("no figures")
+    def broken(form: Format) -> bytes:
+        raise ValueError("no figures")
 
     path = tmp_path / "orchestrator.prom"
     path.write_text("old")
     with pytest.raises(ValueError, match="no figures"):
-        write_textfile(Broken(), path)
+        write_textfile(broken, path)
     assert path.read_text() == "old"
     assert [entry.name for entry in tmp_path.iterdir()] == ["orchestrator.prom"]
 
 
-def test_the_last_success_is_read_back(registry: CollectorRegistry, tmp_path: Path) -> None:
+def test_the_last_success_is_read_back(metrics: Metrics, tmp_path: Path) -> None:
     path = tmp_path / "orchestrator.prom"
     assert read_last_success(path) == {}
-    write_textfile(registry, path)
+    write_textfile(metrics.render, path)
     assert read_last_success(path) == {("shop", "prod"): 1234.5}
     for rubbish in (b"{{{", b"\xff\xfe", b"orchestrator_last_success_timestamp_seconds 5\n"):
         path.write_bytes(rubbish)
@@ -224,29 +246,20 @@ def gateway() -> Iterator[Gateway]:
             thread.join()
 
 
-def test_metrics_are_added_to_their_group(registry: CollectorRegistry) -> None:
-    with gateway() as server:
-        push(registry, server.url, {"environment": "prod", "release": "shop/1"})
-    ((method, path, body),) = server.pushes
-    assert method == "POST"
-    assert path == "/metrics/job/orchestrator/environment/prod/release@base64/c2hvcC8x"
-    assert "orchestrator_rollbacks_total 3.0" in body
-
-
 @pytest.mark.parametrize("url", ["", "ftp://x", "http://", "file:///etc/passwd"])
-def test_a_bad_url_is_a_usage_error(registry: CollectorRegistry, url: str) -> None:
+def test_a_bad_url_is_a_usage_error(metrics: Metrics, url: str) -> None:
     with pytest.raises(UsageError, match="is no URL of a Pushgateway"):
-        to_gateway(registry, url, dict)
+        to_gateway(metrics, url, dict)
 
 
 # --- both, beside a run ----------------------------------------------------------------------------------------------
 
 
-async def test_exports_happen_during_the_run_and_at_its_end(registry: CollectorRegistry, tmp_path: Path) -> None:
+async def test_exports_happen_during_the_run_and_at_its_end(metrics: Metrics, tmp_path: Path) -> None:
     path = tmp_path / "orchestrator.prom"
     warnings: list[str] = []
     with gateway() as server:
-        exports = [to_textfile(registry, path), to_gateway(registry, server.url, lambda: {"environment": "prod"})]
+        exports = [to_textfile(metrics.render, path), to_gateway(metrics, server.url, lambda: {"environment": "prod"})]
         exporter = Exporter(exports, warn=warnings.append, interval=0.01)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(exporter.run)
@@ -260,12 +273,15 @@ async def test_exports_happen_during_the_run_and_at_its_end(registry: CollectorR
     assert warnings == []
 
 
-async def test_a_failure_is_warned_of_once(registry: CollectorRegistry, tmp_path: Path) -> None:
+async def test_a_failure_is_warned_of_once(metrics: Metrics, tmp_path: Path) -> None:
     warnings: list[str] = []
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))  # bound and not listening: refused
         url = f"http://user:secret@127.0.0.1:{closed.getsockname()[1]}"
-        exports = [to_textfile(registry, tmp_path / "no" / "where.prom"), to_gateway(registry, url, dict)]
+        exports = [
+            to_textfile(metrics.render, tmp_path / "no" / "where.prom"),
+            to_gateway(metrics, url, lambda: {"environment": "prod"}),
+        ]
         exporter = Exporter(exports, warn=warnings.append)
         for _ in range(3):
             await exporter.finish()
@@ -276,11 +292,13 @@ async def test_a_failure_is_warned_of_once(registry: CollectorRegistry, tmp_path
     assert "secret" not in pushed
 
 
-async def test_a_gateway_that_refuses_is_warned_of(registry: CollectorRegistry) -> None:
+async def test_a_gateway_that_refuses_is_warned_of(metrics: Metrics) -> None:
     warnings: list[str] = []
     with gateway() as server:
         server.status = 400
-        await Exporter([to_gateway(registry, server.url, dict)], warn=warnings.append).finish()
+        await Exporter(
+            [to_gateway(metrics, server.url, lambda: {"environment": "prod"})], warn=warnings.append
+        ).finish()
     assert len(warnings) == 1
     assert "400" in warnings[0]
 
@@ -321,11 +339,9 @@ def test_a_hanging_export_does_not_keep_the_process() -> None:
     assert time.monotonic() - began < 10
 
 
-async def test_the_last_figures_are_sent_also_when_the_run_is_cancelled(
-    registry: CollectorRegistry, tmp_path: Path
-) -> None:
+async def test_the_last_figures_are_sent_also_when_the_run_is_cancelled(metrics: Metrics, tmp_path: Path) -> None:
     path = tmp_path / "orchestrator.prom"
     with anyio.CancelScope() as scope:
         scope.cancel()
-        await Exporter([to_textfile(registry, path)], warn=print).finish()
+        await Exporter([to_textfile(metrics.render, path)], warn=print).finish()
     assert path.exists()

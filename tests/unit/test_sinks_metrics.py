@@ -7,14 +7,13 @@ import threading
 from collections.abc import Mapping
 
 import pytest
-from prometheus_client import generate_latest
-from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
+from feeds import Feed
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from orchestrator.core import events as ev
 from orchestrator.core.model import Outcome, TargetState
-from orchestrator.core.state import RunState
+from orchestrator.sinks.exposition import OPENMETRICS, TEXT
 from orchestrator.sinks.metrics import Metrics
 
 CONTRACT: Mapping[str, tuple[str, set[str]]] = {
@@ -40,56 +39,6 @@ CONTRACT: Mapping[str, tuple[str, set[str]]] = {
     "rollbacks_total": ("counter", set()),
     "deployments_total": ("counter", {"outcome"}),
 }
-
-
-class Feed:
-    """Events into a state and the metrics."""
-
-    def __init__(self, metrics: Metrics, names: tuple[str, ...] = ("api/canary", "api/fleet")) -> None:
-        self.metrics = metrics
-        self.state = RunState()
-        self.now = 1000.0
-        targets = tuple({"id": name, **dict(zip(_KEYS, name.split("/"), strict=True))} for name in names)
-        self.tell(
-            ev.RunStarted(
-                release="shop",
-                environment="prod",
-                manifest="m",
-                manifest_digest="",
-                targets=targets,
-                policy={},
-                concurrency={},
-                version="0",
-                host="h",
-                pid=1,
-            )
-        )
-
-    def tell(self, *events: ev.Event, after: float = 0.0) -> None:
-        self.now += after
-        for event in events:
-            record = ev.Record(self.state.last_seq + 1, self.now, "run-1", event)
-            self.state.apply(record)
-            self.metrics.handle(record, self.state)
-
-    def start(self, name: str) -> None:
-        application, group = name.split("/")
-        self.tell(
-            ev.DeploymentIntended(
-                target=name,
-                token="t",
-                attempt=1,
-                application_name=application,
-                deployment_group_name=group,
-                region="eu-west-1",
-                role_arn=None,
-                revision={},
-            ),
-            ev.DeploymentStarted(target=name, token="t", deployment_id="d-SECRET"),
-        )
-
-
-_KEYS = ("application", "deployment_group")
 
 
 def a_whole_run(metrics: Metrics) -> Feed:
@@ -126,7 +75,7 @@ def a_whole_run(metrics: Metrics) -> Feed:
 
 def values(metrics: Metrics) -> dict[str, float]:
     """`name{label="value",…}` -> value, as a scraper sees it."""
-    text = generate_latest(metrics.registry).decode()
+    text = metrics.render(TEXT).decode()
     lines = [line.rpartition(" ") for line in text.splitlines() if not line.startswith("#")]
     return {series.removeprefix("orchestrator_"): float(value) for series, _, value in lines}
 
@@ -134,7 +83,7 @@ def values(metrics: Metrics) -> dict[str, float]:
 def test_names_kinds_and_labels_are_those_of_the_contract() -> None:
     metrics = Metrics(last_success={("shop", "prod"): 5.0}, clock=lambda: 2000.0)
     a_whole_run(metrics)
-    text = generate_latest(metrics.registry).decode()
+    text = metrics.render(TEXT).decode()
     kinds = dict(re.findall(r"^# TYPE orchestrator_(\S+) (\S+)$", text, re.MULTILINE))
     assert kinds == {name: kind for name, (kind, _) in CONTRACT.items()}
     seen: dict[str, set[str]] = {}
@@ -148,7 +97,7 @@ def test_names_kinds_and_labels_are_those_of_the_contract() -> None:
 def test_no_id_of_a_deployment_is_a_label_and_the_run_only_on_run_info() -> None:
     metrics = Metrics(clock=lambda: 2000.0)
     a_whole_run(metrics)
-    text = generate_latest(metrics.registry).decode()
+    text = metrics.render(TEXT).decode()
     assert "d-SECRET" not in text
     assert [line for line in text.splitlines() if "run-1" in line] == [
         'orchestrator_run_info{environment="prod",release="shop",run="run-1"} 1.0'
@@ -158,7 +107,7 @@ def test_no_id_of_a_deployment_is_a_label_and_the_run_only_on_run_info() -> None
 def test_the_openmetrics_format_is_sound_too() -> None:
     metrics = Metrics(clock=lambda: 2000.0)
     a_whole_run(metrics)
-    text = generate_openmetrics(metrics.registry).decode()  # type: ignore[no-untyped-call]
+    text = metrics.render(OPENMETRICS).decode()
     families = list(parse_openmetrics(text))  # type: ignore[no-untyped-call]
     assert len(families) == len(CONTRACT)
 
@@ -241,7 +190,7 @@ def test_label_values_may_be_anything() -> None:
     assert len(feed.state.targets) == 1
     (family,) = [
         family
-        for family in text_string_to_metric_families(generate_latest(metrics.registry).decode())
+        for family in text_string_to_metric_families(metrics.render(TEXT).decode())
         if family.name == "orchestrator_target_state"
     ]
     assert {sample.labels["application"] for sample in family.samples} == {'a"\\\n'}
@@ -282,3 +231,35 @@ def test_scrapes_beside_a_running_release_always_add_up() -> None:
     thread.join()
     assert faults == []
     assert values(metrics)['targets{state="succeeded"}'] == 50.0
+
+
+def test_without_detail_no_series_is_about_one_target_and_the_sums_are_the_same() -> None:
+    whole, folded = Metrics(clock=lambda: 1180.0), Metrics(detail="run", clock=lambda: 1180.0)
+    for metrics in (whole, folded):
+        a_whole_run(metrics)
+    text = folded.render(TEXT).decode()
+    assert "application" not in text
+    assert "deployment_group" not in text
+    assert "target_state" not in text
+    got, full = values(folded), values(whole)
+    assert got['target_instances{status="Succeeded"}'] == 2.0
+    assert got['deployment_duration_seconds_sum{outcome="failed"}'] == 50.0
+    shared = {name: value for name, value in full.items() if "application" not in name}
+    assert {name: got[name] for name in shared} == shared
+
+
+def test_a_target_whose_state_is_the_same_keeps_its_lines_and_one_that_changes_does_not() -> None:
+    metrics = Metrics()
+    feed = Feed(metrics)
+    series = 'target_state{application="api",deployment_group="canary",state="%s"}'
+    assert values(metrics)[series % "pending"] == 1.0
+    feed.start("api/canary")
+    assert values(metrics)[series % "pending"] == 0.0
+    assert values(metrics)[series % "running"] == 1.0
+    for count in (1, 2):
+        overview = {"Succeeded": count}
+        feed.tell(
+            ev.DeploymentProgressed(target="api/canary", deployment_id="d", status="InProgress", overview=overview)
+        )
+        found = 'target_instances{application="api",deployment_group="canary",status="Succeeded"}'
+        assert values(metrics)[found] == count
