@@ -147,6 +147,9 @@ def _seconds(number: int) -> float:
     return 30.0 + (number * 37) % 50
 
 
+_ALL = {"Succeeded": 4}
+
+
 def _life(each: Target, number: int, ready: float, start: float) -> list[tuple[float, ev.Event]]:
     end = start + _seconds(number)
     upload = NOON + number % 5
@@ -164,6 +167,7 @@ def _life(each: Target, number: int, ready: float, start: float) -> list[tuple[f
             start + 10,
             ev.DeploymentProgressed(target=each.id, deployment_id=deployment, status="InProgress", overview=done),
         ),
+        (end, ev.DeploymentProgressed(target=each.id, deployment_id=deployment, status="Succeeded", overview=_ALL)),
         (end, ev.DeploymentEnded(target=each.id, deployment_id=deployment, status="Succeeded", seconds=end - start)),
         (end, ev.TargetFinished(target=each.id, state=S.SUCCEEDED)),
     ]
@@ -212,6 +216,7 @@ def _running(each: Target, number: int, text: str) -> Iterator[Sequence[ev.Event
 
 def _succeeded(each: Target, number: int, text: str) -> Iterator[Sequence[ev.Event]]:
     yield from _running(each, number, text)
+    yield [ev.DeploymentProgressed(target=each.id, deployment_id=_id(number), status="Succeeded", overview=_ALL)]
     yield [ev.DeploymentEnded(target=each.id, deployment_id=_id(number), status="Succeeded")]
     yield [ev.TargetFinished(target=each.id, state=S.SUCCEEDED)]
 

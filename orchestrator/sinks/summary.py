@@ -6,6 +6,7 @@ from orchestrator.core.model import TargetState
 from orchestrator.core.outcome import FAILURES, outcome_of
 from orchestrator.core.state import RunState, TargetRun
 from orchestrator.wording.facts import ORDER, failure_lines, how_long, rollback_is_live, state_counts
+from orchestrator.wording.standing import next_steps
 from orchestrator.wording.text import counts, duration, one_line, plural
 from orchestrator.wording.waiting import waits_for, why
 
@@ -152,12 +153,7 @@ def left_running(state: RunState, *, alive: bool = False, follow: str | None = "
 
 def _go_on(state: RunState, *, alive: bool) -> list[str]:
     """How to resume, as the last line, where there is anything to resume."""
-    if alive or not state.manifest or state.rehearsal or state.is_over:
-        return []
-    gates = () if state.blocked is None else state.blocked.gates
-    run = one_line(state.run)
-    approve = [f"awaiting approval: orchestrator approve {run} {gate} [--reason TEXT]" for gate in gates]
-    return [*approve, f"{'then resume' if approve else 'resume'} with: orchestrator resume {run}"]
+    return [f"{what}: {command}" for what, command in next_steps(state, alive=alive)]
 
 
 def _was_to_be_stopped(state: RunState) -> bool:

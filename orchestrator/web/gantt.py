@@ -34,7 +34,7 @@ _HEIGHTS = ((60, 26.0), (250, 20.0), (10**9, 15.0))
 _ROOMY = 18.0
 """Rows that are higher have bigger names."""
 
-_NAMES = {
+SPAN_NAMES = {
     "needs": "waited for its needs",
     "upload": "bundle",
     "queue": "waited for a place",
@@ -69,6 +69,9 @@ class Chart:
     def y(self, number: int) -> float:
         return _TOP + number * self.row
 
+    def middle(self, number: int) -> float:
+        return self.y(number) + self.row / 2
+
 
 def chart_of(state: RunState, now: float, forecast: Forecast) -> Chart:
     """The same as long as the run doesn't outgrow it."""
@@ -91,122 +94,121 @@ def _order(state: RunState, *, going: bool) -> tuple[str, ...]:
     return tuple(sorted(begun, key=lambda name: (begun[name] is None, begun[name] or 0.0)))
 
 
+@dataclass(frozen=True, slots=True)
+class Gantt:
+    """The drawing of a run at one moment."""
+
+    state: RunState
+    now: float
+    """Epoch seconds."""
+    forecast: Forecast
+    """Of the same state at the same time."""
+    chart: Chart
+    ids: bool = True
+    """False: for a second drawing in the same document, since an id may stand there only once."""
+
+    def svg(self) -> Markup:
+        chart, width = self.chart, LABELS + CHART + END
+        return tag(
+            "svg",
+            tag("title", f"{plural(len(chart.order), 'target')} in time, in UTC"),
+            tag("g", join(_tick(chart, when, label) for when, label in chart.axis.ticks()), class_="axis"),
+            join(self._row(self.state.targets[name], number) for number, name in enumerate(chart.order)),
+            self._critical(),
+            self._now_line(),
+            xmlns="http://www.w3.org/2000/svg",
+            class_="gantt" if chart.row > _ROOMY else "gantt dense",
+            role="group",
+            aria_label=f"{plural(len(chart.order), 'target')} in time",
+            width=width,
+            height=chart.height,
+            viewBox=f"0 0 {width:.0f} {chart.height:.0f}",
+        )
+
+    def parts(self) -> dict[str, Markup]:
+        """What changes as time goes on, by its id within the drawing: each target's row, and what lies over them."""
+        rows = {
+            element_id("bar", name): self._row(self.state.targets[name], number)
+            for number, name in enumerate(self.chart.order)
+        }
+        return rows | {CRITICAL_BARS: self._critical(), NOW_LINE: self._now_line()}
+
+    # --- over the rows -----------------------------------------------------------------------------------------------
+
+    def _now_line(self) -> Markup:
+        """Empty once the run is over."""
+        name = NOW_LINE if self.ids else None
+        if self.state.ended_at is not None:
+            return tag("g", id=name, class_="now")
+        x = self.chart.x(self.now)
+        line = tag("line", x1=x, x2=x, y1=_TOP - 4, y2=self.chart.height - _BOTTOM)
+        return tag("g", line, _centred("now", x, self.chart.height - 3), id=name, class_="now")
+
+    def _critical(self) -> Markup:
+        """Steps from the end of each member of the critical chain, as it was or is expected, to the next one."""
+        chart, number = self.chart, {name: place for place, name in enumerate(self.chart.order)}
+        steps = []
+        for before, after in pairwise(self.forecast.critical):
+            end = self.state.targets[before].ended_at or self.forecast.ends.get(before)
+            if end is not None:
+                top, bottom = number[before], number[after]
+                edge = _BAR / 2 * chart.row * (1 if bottom > top else -1)
+                steps.append(f"M{chart.x(end):.1f} {chart.middle(top) + edge:.1f}V{chart.middle(bottom) - edge:.1f}")
+        path = "".join(steps) or "M0 0"
+        return tag("path", id=CRITICAL_BARS if self.ids else None, class_="critical", d=path)
+
+    # --- rows --------------------------------------------------------------------------------------------------------
+
+    def _row(self, target: TargetRun, number: int) -> Markup:
+        chart, spans = self.chart, spans_of(target, self.state, self.now)
+        size = 12.0 if chart.row > _ROOMY else 10.0
+        critical = " critical" if target.id in self.forecast.critical else ""
+        return tag(
+            "a",
+            tag("title", _tip(target, spans)),
+            tag("rect", class_="lane", width=LABELS + CHART + END, height=chart.row),
+            tag("text", fit(target.id, LABELS - 14, size * 1.04), x=8, y=chart.row / 2 + size * 0.36),
+            join(_span(span, chart) for span in spans),
+            self._expected(target),
+            _end_mark(target, spans, chart),
+            id=element_id("bar", target.id) if self.ids else None,
+            href=target_anchor(target.id),
+            class_=f"row s-{target.state}{critical}",
+            transform=f"translate(0 {chart.y(number):.1f})",
+            tabindex=-1,
+        )
+
+    def _expected(self, target: TargetRun) -> Markup:
+        end = self.forecast.ends.get(target.id)
+        if end is None or end <= self.now:
+            return NOTHING
+        start = self.forecast.starts.get(target.id, self.now)
+        return _bar("expected", self.chart.x(start), self.chart.x(end), _BAR * self.chart.row, self.chart)
+
+
 def gantt_svg(state: RunState, now: float, forecast: Forecast) -> Markup:
     """The whole drawing. `now`: epoch seconds. `forecast`: of the same state at the same time."""
-    chart = chart_of(state, now, forecast)
-    width = LABELS + CHART + END
-    return tag(
-        "svg",
-        tag("title", f"{plural(len(chart.order), 'target')} in time, in UTC"),
-        tag("g", join(_tick(chart, when, label) for when, label in chart.axis.ticks()), class_="axis"),
-        join(gantt_bars(state, now, forecast).values()),
-        critical_bars(state, chart, forecast),
-        now_line(state, chart, now),
-        xmlns="http://www.w3.org/2000/svg",
-        class_="gantt" if chart.row > _ROOMY else "gantt dense",
-        role="group",
-        aria_label=f"{plural(len(chart.order), 'target')} in time",
-        width=width,
-        height=chart.height,
-        viewBox=f"0 0 {width:.0f} {chart.height:.0f}",
-    )
-
-
-def gantt_bars(state: RunState, now: float, forecast: Forecast) -> dict[str, Markup]:
-    """Each target's row, by its id within the drawing. The parameters are those of `gantt_svg`."""
-    chart = chart_of(state, now, forecast)
-    critical = frozenset(forecast.critical)
-    return {
-        element_id("bar", name): _row(state.targets[name], state, chart, number, now, forecast, critical)
-        for number, name in enumerate(chart.order)
-    }
-
-
-def now_line(state: RunState, chart: Chart, now: float) -> Markup:
-    """Empty once the run is over."""
-    if state.ended_at is not None:
-        return tag("g", id=NOW_LINE)
-    x = chart.x(now)
-    return tag(
-        "g",
-        tag("line", x1=x, x2=x, y1=_TOP - 4, y2=chart.height - _BOTTOM),
-        tag("text", "now", x=x, y=chart.height - 3, text_anchor="middle"),
-        id=NOW_LINE,
-    )
-
-
-def critical_bars(state: RunState, chart: Chart, forecast: Forecast) -> Markup:
-    """Steps from the end of each member of the critical chain, as it was or is expected, to the next one."""
-    number = {name: place for place, name in enumerate(chart.order)}
-    steps = []
-    for before, after in pairwise(forecast.critical):
-        end = state.targets[before].ended_at or forecast.ends.get(before)
-        if end is None:
-            continue
-        top, bottom = number[before], number[after]
-        edge = _BAR / 2 * chart.row * (1 if bottom > top else -1)
-        x = chart.x(end)
-        steps.append(f"M{x:.1f} {_middle(chart, top) + edge:.1f}V{_middle(chart, bottom) - edge:.1f}")
-    return tag("path", id=CRITICAL_BARS, class_="critical", d="".join(steps) or "M0 0")
-
-
-def _middle(chart: Chart, number: int) -> float:
-    return chart.y(number) + chart.row / 2
+    return Gantt(state, now, forecast, chart_of(state, now, forecast)).svg()
 
 
 def _tick(chart: Chart, when: float, label: str) -> Markup:
     x = chart.x(when)
     line = tag("line", x1=x, x2=x, y1=_TOP - 4, y2=chart.height - _BOTTOM)
-    return join([line, tag("text", label, x=x, y=_TOP - 9, text_anchor="middle")])
+    return join([line, _centred(label, x, _TOP - 9)])
 
 
-# --- rows ------------------------------------------------------------------------------------------------------------
-
-
-def _row(
-    target: TargetRun,
-    state: RunState,
-    chart: Chart,
-    number: int,
-    now: float,
-    forecast: Forecast,
-    critical: frozenset[str],
-) -> Markup:
-    spans = spans_of(target, state, now)
-    size = 12.0 if chart.row > _ROOMY else 10.0
-    look = f"row s-{target.state}{' critical' if target.id in critical else ''}"
-    return tag(
-        "a",
-        tag("title", _tip(target, spans)),
-        tag("rect", class_="lane", width=LABELS + CHART + END, height=chart.row),
-        tag("text", fit(target.id, LABELS - 14, size * 1.04), x=8, y=chart.row / 2 + size * 0.36),
-        join(_span(span, chart) for span in spans),
-        _expected(target, chart, now, forecast),
-        _end_mark(target, spans, chart),
-        id=element_id("bar", target.id),
-        href=target_anchor(target.id),
-        class_=look,
-        transform=f"translate(0 {chart.y(number):.1f})",
-        tabindex=-1,
-    )
+def _centred(text: str, x: float, y: float) -> Markup:
+    return tag("text", text, x=x, y=y, text_anchor="middle")
 
 
 def _span(span: Span, chart: Chart) -> Markup:
-    x, end = chart.x(span.start), chart.x(span.end)
     height = _THICKNESS.get(span.kind, _BAR) * chart.row
-    return _bar(span.kind, x, end, height, chart)
+    return _bar(span.kind, chart.x(span.start), chart.x(span.end), height, chart)
 
 
 def _bar(kind: str, x: float, end: float, height: float, chart: Chart) -> Markup:
     y = (chart.row - height) / 2
     return tag("rect", class_=f"span {kind}", x=x, y=y, width=max(1.0, end - x), height=height, rx=min(2.0, height / 2))
-
-
-def _expected(target: TargetRun, chart: Chart, now: float, forecast: Forecast) -> Markup:
-    end = forecast.ends.get(target.id)
-    if end is None or end <= now:
-        return NOTHING
-    return _bar("expected", chart.x(forecast.starts.get(target.id, now)), chart.x(end), _BAR * chart.row, chart)
 
 
 def _end_mark(target: TargetRun, spans: Sequence[Span], chart: Chart) -> Markup:
@@ -219,6 +221,7 @@ def _end_mark(target: TargetRun, spans: Sequence[Span], chart: Chart) -> Markup:
 def _tip(target: TargetRun, spans: Sequence[Span]) -> str:
     parts = [f"{one_line(target.id)}: {words(target.state)}"]
     parts += [
-        f"{_NAMES[span.kind]} {duration(span.end - span.start)} from {clock_time(span.start, UTC)}" for span in spans
+        f"{SPAN_NAMES[span.kind]} {duration(span.end - span.start)} from {clock_time(span.start, UTC)}"
+        for span in spans
     ]
     return "; ".join(parts)

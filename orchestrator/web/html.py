@@ -42,7 +42,7 @@ def text(value: str) -> Markup:
 
 
 def tag(name: str, /, *children: Content, **attributes: Attribute) -> Markup:
-    """An element. `class_` and `for_` stand for `class` and `for`; an underscore inside a name is a hyphen."""
+    """An element. `class_`, `for_` and so on stand for `class`, `for`; an underscore inside a name is a hyphen."""
     opening = f"<{name}{''.join(_attribute(key, value) for key, value in attributes.items())}"
     if name in _VOID:
         return Markup(opening + "/>")

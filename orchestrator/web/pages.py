@@ -6,46 +6,58 @@ from collections.abc import Mapping, Sequence
 
 from orchestrator.core.runs import RunSummary
 from orchestrator.web.assets import asset_url
-from orchestrator.web.details import details_of
+from orchestrator.web.dag import CRITICAL_EDGES, critical_edges, dag_nodes
+from orchestrator.web.details import sections_of
+from orchestrator.web.happened import EVENTS, events_list
+from orchestrator.web.heading import about, attention, clock, status, tally, title_of
 from orchestrator.web.html import Markup, document, join, tag
 from orchestrator.web.links import RUNS, element_id, run_url
-from orchestrator.web.sections import events_list, failures, moment, status_line, target_row, targets_table
+from orchestrator.web.picture import Picture, picture_of
+from orchestrator.web.pieces import section
+from orchestrator.web.run_sections import graph, timeline, whole_table
+from orchestrator.web.run_table import run_table
+from orchestrator.web.targets import target_row
+from orchestrator.web.troubles import troubles
 from orchestrator.web.view import RunView
-from orchestrator.wording.runs import how
+from orchestrator.wording.facts import ORDER
 from orchestrator.wording.text import one_line
 
-
-def runs_page(summaries: Sequence[RunSummary], now: float, *, where: str = "", events: str | None = None) -> str:
-    """The list of runs, newest first. `where`: the place that they are kept in; `events`: as in `run_page`."""
-    body = tag("main", runs_content(summaries, now, where=where), id="main", data_events=events)
-    return document(body, head=_head("Runs", script=events is not None))
+DETAILS = "details"
+"""The id of the element that holds the details of one target."""
 
 
-def runs_content(summaries: Sequence[RunSummary], now: float, *, where: str = "") -> Markup:
+# --- the list of runs ------------------------------------------------------------------------------------------------
+
+
+def runs_page(
+    summaries: Sequence[RunSummary],
+    now: float,
+    *,
+    where: str = "",
+    problem: str | None = None,
+    events: str | None = None,
+) -> str:
+    """The list of runs, newest first.
+
+    `where`: the place that they are kept in. `problem`: why it can't be read. `events`: as in `run_page`.
+    """
+    inside = runs_content(summaries, now, where=where, problem=problem)
+    main = tag("main", inside, id="main", data_events=events)
+    return document(join([_top(), main]), head=_head("Runs", script=events is not None))
+
+
+def runs_content(summaries: Sequence[RunSummary], now: float, *, where: str = "", problem: str | None = None) -> Markup:
     """All that stands in `main`; a live page replaces it as a whole."""
-    del now
-    columns = ("Run", "Started", "State", "Environment", "Release")
-    head = tag("tr", join(tag("th", name, scope="col") for name in columns))
-    rows = join(
-        tag(
-            "tr",
-            tag("th", tag("a", run.run, href=run_url(run.run)), scope="row"),
-            tag("td", moment(run.started_at)),
-            tag("td", how(run)),
-            tag("td", run.environment),
-            tag("td", one_line(run.problem or run.release)),
-        )
-        for run in summaries
-    )
-    table = tag("table", tag("thead", head), tag("tbody", rows))
-    return join([tag("h1", "Runs"), tag("p", where), table if summaries else tag("p", "no runs yet")])
+    return run_table(summaries, now, where=where, problem=problem)
 
 
 def message_page(title: str, message: str, hint: str | None = None) -> str:
     """What a server says instead of a page: that there is no such run, that the state can't be read."""
-    back = tag("nav", tag("a", "Runs", href=RUNS), aria_label="Site")
-    body = tag("main", tag("h1", title), tag("p", message), tag("p", hint) if hint else None, id="main")
-    return document(join([back, body]), head=_head(title))
+    said = [tag("h1", title), tag("p", message), tag("p", hint, class_="note") if hint else None]
+    return document(join([_top(), tag("main", *said, id="main")]), head=_head(title))
+
+
+# --- a run -----------------------------------------------------------------------------------------------------------
 
 
 def run_page(view: RunView, now: float, *, events: str | None = None, target: str | None = None) -> str:
@@ -53,8 +65,7 @@ def run_page(view: RunView, now: float, *, events: str | None = None, target: st
 
     `target`: whose details are open.
     """
-    back = tag("nav", tag("a", "Runs", href=RUNS), aria_label="Site")
-    body = tag(
+    main = tag(
         "main",
         content(view, now, target=target),
         id="main",
@@ -62,27 +73,32 @@ def run_page(view: RunView, now: float, *, events: str | None = None, target: st
         data_seq=view.state.last_seq,
         data_events=events,
     )
-    return document(join([back, body]), head=_head(view.run, script=True))
+    return document(join([_top(), main]), head=_head(title_of(view.state, view.run), script=True))
 
 
 def content(view: RunView, now: float, *, target: str | None = None) -> Markup:
     """All that stands in `main`: what a live page replaces as a whole when `shape` has changed."""
+    picture = picture_of(view, now)
+    opened = target is not None and target in view.state.targets
     return join(
         [
-            tag("h1", one_line(view.state.release or view.run)),
-            status_line(view, now),
-            failures(view.state),
-            tag("section", tag("h2", "Targets"), targets_table(view.state, now, view.run)),
-            target_fragment(view, target, now) if target is not None else tag("article", id="details", hidden=True),
-            tag("section", tag("h2", "Events"), events_list(view)),
+            tag("header", about(picture), status(picture), clock(picture), class_="run"),
+            attention(picture),
+            troubles(picture),
+            graph(picture),
+            timeline(picture),
+            whole_table(picture),
+            section("events", "Events", events_list(picture), note="The last ones; the journal has all of them."),
+            target_fragment(view, target, now) if target is not None and opened else _no_details(),
         ]
     )
 
 
 def shape(view: RunView, now: float) -> str:
     """Changes when `fragments` alone no longer bring an older page up to date: then `content` has to be sent."""
-    del now
-    return f"{view.run} {len(view.state.targets)} {view.problem is None}"
+    axis = picture_of(view, now).gantt.chart.axis
+    over = view.state.is_finished, view.state.ended_at is not None
+    return f"{view.run} {len(view.state.targets)} {over} {axis.start} {axis.end} {axis.step}"
 
 
 def fragments(view: RunView, now: float) -> Mapping[str, Markup]:
@@ -90,15 +106,58 @@ def fragments(view: RunView, now: float) -> Mapping[str, Markup]:
 
     No one of them lies within another one. `now` is epoch seconds; what only tells the time changes with it.
     """
+    picture = picture_of(view, now)
     state = view.state
-    found = {"status": status_line(view, now), "failures": failures(state), "event-list": events_list(view)}
-    rows = state.targets.values()
-    return found | {element_id("target", each.id): target_row(each, state, now, view.run) for each in rows}
+    return {
+        "status": status(picture),
+        "clock": clock(picture),
+        "attention": attention(picture),
+        "failures": troubles(picture),
+        EVENTS: events_list(picture),
+        **{f"tally/{each}": tally(picture, each) for each in ORDER},
+        **{element_id("target", each.id): target_row(each, picture) for each in state.targets.values()},
+        **_drawn(picture),
+    }
+
+
+def _drawn(picture: Picture) -> Mapping[str, Markup]:
+    """What changes in the drawings; of an empty run there are none."""
+    state, critical = picture.state, picture.forecast.critical
+    if not state.targets:
+        return {}
+    nodes = dag_nodes(state, picture.now, critical=critical)
+    return {CRITICAL_EDGES: critical_edges(state, critical), **nodes, **picture.gantt.parts()}
 
 
 def target_fragment(view: RunView, target: str, now: float) -> Markup:
     """The details of one target, in the element with the id `details`. Raises KeyError for none of this run."""
-    return details_of(view, view.state.targets[target], now)
+    picture = picture_of(view, now)
+    parts = sections_of(view.state.targets[target], picture)
+    inside = join(join([tag("h3", title) if title else None, body]) for title, body in parts if body)
+    close = tag("a", "Close", href=run_url(view.run), class_="close", data_close=True)
+    heading = tag("h2", one_line(target), id="details-title", tabindex=-1)
+    return tag(
+        "aside",
+        close,
+        heading,
+        inside,
+        id=DETAILS,
+        data_target=one_line(target),
+        aria_labelledby="details-title",
+    )
+
+
+def _no_details() -> Markup:
+    return tag("aside", id=DETAILS, hidden=True, aria_label="Details")
+
+
+# --- around it -------------------------------------------------------------------------------------------------------
+
+
+def _top() -> Markup:
+    skip = tag("a", "Skip to the targets", href="#targets", class_="skip")
+    nav = tag("nav", tag("a", "Orchestrator", href=RUNS, class_="home"), tag("a", "Runs", href=RUNS), aria_label="Site")
+    return tag("header", skip, nav, class_="site")
 
 
 def _head(title: str, *, script: bool = False) -> Markup:
@@ -108,6 +167,7 @@ def _head(title: str, *, script: bool = False) -> Markup:
             tag("title", one_line(title)),
             tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
             tag("link", rel="stylesheet", href=asset_url("style.css")),
+            tag("link", rel="stylesheet", href=asset_url("drawing.css")),
             tag("script", src=asset_url("page.js"), defer=True) if script else None,
         ]
     )

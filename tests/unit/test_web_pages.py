@@ -84,4 +84,4 @@ def test_nothing_of_a_hostile_run_becomes_an_element() -> None:
 
 
 def test_the_list_of_runs_says_when_there_is_none() -> None:
-    assert "no runs yet" in runs_page((), 0.0)
+    assert "No runs yet" in runs_page((), 0.0)

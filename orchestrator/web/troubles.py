@@ -1,0 +1,89 @@
+"""What failed and why: first on the page, since it is what people come for."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from orchestrator.core.outcome import FAILURES
+from orchestrator.core.state import TargetRun
+from orchestrator.web.html import Markup, join, tag
+from orchestrator.web.picture import Picture
+from orchestrator.web.pieces import command, state_word, target_link
+from orchestrator.wording.text import clean, one_line, plural
+from orchestrator.wording.waiting import why
+
+AT_LENGTH = 10
+"""So many are told with their instances and logs; the others in a line each, and all of it with their details."""
+
+
+def troubles(picture: Picture) -> Markup:
+    failed = [target for target in picture.state.targets.values() if target.state in FAILURES]
+    inside = [_one(target, at_length=number < AT_LENGTH) for number, target in enumerate(failed)]
+    title = tag("h2", f"{plural(len(failed), 'target')} failed", id="failures-title") if failed else None
+    return tag(
+        "section",
+        title,
+        join(inside),
+        id="failures",
+        aria_labelledby="failures-title" if failed else None,
+        hidden=not failed,
+    )
+
+
+def _one(target: TargetRun, *, at_length: bool) -> Markup:
+    head = tag("p", state_word(target.state), " ", tag("strong", target_link(target.id)), " ", why(target))
+    said = join(failure_blocks(target)) if at_length else None
+    return tag("div", head, said, class_=f"trouble s-{target.state}")
+
+
+def error_of(target: TargetRun) -> str:
+    """CodeDeploy's own words, where the reason doesn't hold them already."""
+    error = ": ".join(one_line(part) for part in (target.error_code, target.error_message) if part)
+    return "" if error in why(target) else error
+
+
+def failure_blocks(target: TargetRun) -> Iterator[Markup]:
+    """Each failed instance: where, in which script, what it said, and how to ask AWS about it."""
+    if error := error_of(target):
+        yield tag("p", f"CodeDeploy says: {error}")
+    for failure in target.failures:
+        yield _failure(failure, target)
+    if target.failed_instances > len(target.failures):
+        yield tag("p", f"and {plural(target.failed_instances - len(target.failures), 'more failed instance')}")
+
+
+def _failure(failure: Mapping[str, Any], target: TargetRun) -> Markup:
+    instance = _said(failure, "instance")
+    places = [place for place in (instance, _said(failure, "lifecycle_event"), _said(failure, "script")) if place]
+    words = ": ".join(part for part in (_said(failure, "error_code"), _said(failure, "message")) if part)
+    log = clean(str(failure.get("log_tail") or "")).strip("\n")
+    return tag(
+        "div",
+        tag("p", join([tag("code", place) for place in places], " · ")),
+        tag("p", words) if words else None,
+        tag("pre", log, tabindex=0, aria_label=f"Log of {instance}") if log else None,
+        tag("p", instance_command(target, instance)) if instance and target.deployment_id else None,
+        class_="failure",
+    )
+
+
+def instance_command(target: TargetRun, instance: str) -> Markup:
+    """What asks AWS about one instance of the target's deployment."""
+    return command(
+        "aws deploy get-deployment-target --deployment-id",
+        target.deployment_id or "",
+        "--target-id",
+        shlex.quote(instance),
+        *region(target),
+    )
+
+
+def region(target: TargetRun) -> tuple[str, ...]:
+    return (f"--region {shlex.quote(one_line(target.region))}",) if target.region else ()
+
+
+def _said(failure: Mapping[str, Any], name: str) -> str:
+    value = failure.get(name)
+    return one_line(str(value)) if value else ""
