@@ -18,6 +18,8 @@ from typing import Any
 import pytest
 from anyio.from_thread import BlockingPortal
 
+from orchestrator.app.offline import sandbox_fleet
+from orchestrator.sandbox.fleet import FleetSpec
 from orchestrator.sandbox.options import Faults
 from orchestrator.sandbox.server import Endpoint
 
@@ -155,3 +157,12 @@ def github(names: Sequence[str], **settings: str) -> str:
 
 def interrupt(process: subprocess.Popen[str], number: signal.Signals = signal.SIGINT) -> None:
     process.send_signal(number)
+
+
+def fleet_of(*manifests: Path) -> FleetSpec:
+    """All that these manifests name, in all of their environments."""
+    fleets = [sandbox_fleet(each, None, {}, {}, instances=2) for each in manifests]
+    return FleetSpec(
+        groups=tuple(group for fleet in fleets for group in fleet.groups),
+        buckets=tuple(bucket for fleet in fleets for bucket in fleet.buckets),
+    )

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 from anyio.from_thread import start_blocking_portal
+from awscli import find_aws
+from quick_command import quick_command
 from rig import REGION, Command, MakeRig, Rig
 
 from orchestrator.sandbox.fleet import BucketSpec, FleetSpec, GroupSpec
@@ -51,3 +53,12 @@ def make_rig(tmp_path: Path) -> Iterator[MakeRig]:
             return Rig(Command(tmp_path, endpoint.environment()), endpoint, portal)
 
         yield make
+
+
+@pytest.fixture(scope="session")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with `orchestrator` and the stock `aws`, for PATH."""
+    folder = tmp_path_factory.mktemp("bin")
+    (folder / "aws").symlink_to(find_aws())
+    with quick_command(folder):
+        yield folder

@@ -5,18 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import doc_commands
 import pages
 import pytest
-from awscli import find_aws
-from quick_command import quick_command
-from rig import MakeRig
-
-from orchestrator.app.offline import sandbox_fleet
-from orchestrator.sandbox.fleet import FleetSpec
+from rig import MakeRig, fleet_of
 
 SCRATCH = pages.ROOT / "tests" / "docs_scratch"
 DEADLINE = 60
@@ -25,24 +19,6 @@ DEADLINE = 60
 def pages_that_run() -> list[Path]:
     """Those with commands. What is wrong with a page is told by its own test."""
     return [path for path in doc_commands.command_pages() if doc_commands.has_commands(path)]
-
-
-@pytest.fixture(scope="session")
-def programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder with `orchestrator` and the stock `aws`, for PATH."""
-    folder = tmp_path_factory.mktemp("bin")
-    (folder / "aws").symlink_to(find_aws())
-    with quick_command(folder):
-        yield folder
-
-
-def fleet_of(*manifests: Path) -> FleetSpec:
-    """All that these manifests name, in all of their environments."""
-    fleets = [sandbox_fleet(each, None, {}, {}, instances=2) for each in manifests]
-    return FleetSpec(
-        groups=tuple(group for fleet in fleets for group in fleet.groups),
-        buckets=tuple(bucket for fleet in fleets for bucket in fleet.buckets),
-    )
 
 
 @pytest.mark.parametrize("path", pages_that_run(), ids=lambda path: str(path.relative_to(pages.ROOT)))
