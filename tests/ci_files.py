@@ -35,7 +35,11 @@ class _Loader(yaml.SafeLoader):
     """Knows GitLab's `!reference`, as a tuple, and leaves `on` a word, as GitHub does."""
 
 
-_Loader.add_constructor("!reference", lambda loader, node: tuple(loader.construct_sequence(node)))
+def _reference(loader: yaml.SafeLoader, node: yaml.nodes.SequenceNode) -> tuple[str, ...]:
+    return tuple(loader.construct_sequence(node))
+
+
+_Loader.add_constructor("!reference", _reference)
 _Loader.yaml_implicit_resolvers = {
     letter: [(tag, pattern) for tag, pattern in found if tag != "tag:yaml.org,2002:bool"]
     for letter, found in yaml.SafeLoader.yaml_implicit_resolvers.items()

@@ -78,7 +78,7 @@ class Runner:
         contexts = {"steps": {"run": {"outputs": outputs.get("run", {})}}}
         return code, {name: filled(each["value"], contexts) for name, each in action["outputs"].items()}
 
-    def job(self, name: str, contexts: dict[str, Mapping[str, Any]]) -> int:
+    def job(self, name: str, contexts: Contexts) -> int:
         """Runs a job of the sample workflow, whatever its `if` says."""
         data = read("github-actions.yml")
         contexts = {**contexts, "env": data["env"]}
