@@ -41,6 +41,8 @@ class ViewOptions:
     """Leave nothing of the run there when it has ended."""
     metrics_detail: Literal["target", "run"] = "target"
     """run: no series of single targets."""
+    env: Mapping[str, str] = field(default_factory=dict)
+    """What this process was given: terminals and CI systems say there what they are."""
 
     @property
     def measures(self) -> bool:
@@ -63,7 +65,8 @@ class Views:
 @asynccontextmanager
 async def open_views(options: ViewOptions, *, stdout: TextIO, stderr: TextIO) -> AsyncIterator[Views]:
     """Raises `UsageError` when a file can't be written or a port is taken."""
-    console = _console(options.output, stderr)
+    # The rates' source is known later, so it's looked up each time.
+    console = _console(options, stderr, lambda: views.rates())  # noqa: PLW0108
     views = Views(console=console, sinks=[console], tasks=[console.run])
     async with AsyncExitStack() as stack:
         if options.output == "json" or options.events is not None:
@@ -78,11 +81,11 @@ async def open_views(options: ViewOptions, *, stdout: TextIO, stderr: TextIO) ->
         yield views
 
 
-def _console(output: Output, stderr: TextIO) -> Console:
-    if output == "live":
-        from orchestrator.sinks.live import LiveSink  # noqa: PLC0415 - rich only where it's looked at
+def _console(options: ViewOptions, stderr: TextIO, rates: Callable[[], Rates]) -> Console:
+    if options.output == "live":
+        from orchestrator.sinks.live import LiveSink  # noqa: PLC0415 - only where there is a terminal
 
-        return LiveSink(stderr)
+        return LiveSink(stderr, rates=rates, env=options.env)
     from orchestrator.sinks.plain import PlainSink  # noqa: PLC0415 - as above
 
     return PlainSink(stderr)

@@ -1,56 +1,60 @@
-"""The live table on a terminal: drawn by a timer from the run's state; gone at the end, and the cursor back, always.
+"""The live view on a terminal: drawn by a timer from the run's state; gone at the end, and the cursor back, always.
 
-What matters later (failures, warnings) is printed above the table and stays. The summary is the caller's to print.
+What matters later (failures, warnings) is printed above the picture and stays. The summary is the caller's to print.
 """
 
 from __future__ import annotations
 
+import contextlib
+import io
+import os
+import signal
+import textwrap
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, TextIO
+from collections.abc import Callable, Mapping
+from typing import TextIO
 
 import anyio
 
 from orchestrator.core.events import Record
-from orchestrator.core.model import TargetState
+from orchestrator.core.forecast import Forecast, forecast
 from orchestrator.core.state import RunState
-from orchestrator.sinks.frame import frame
+from orchestrator.sinks.frame import Surroundings, frame
+from orchestrator.sinks.lines import FANCY, PLAIN, Line
+from orchestrator.sinks.painter import HIDE, SHOW, Painter, Size
+from orchestrator.sinks.screen import Screen
+from orchestrator.wording.cells import cells
 from orchestrator.wording.phrases import phrase
 from orchestrator.wording.text import clock_time, one_line
-
-if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.live import Live
-    from rich.text import Text
 
 INTERVAL = 0.25
 """Seconds between two looks at the state; nothing is drawn when nothing changed."""
 
-_COLOURS = {
-    TargetState.RUNNING: "cyan",
-    TargetState.BAKING: "cyan",
-    TargetState.STARTING: "cyan",
-    TargetState.ROLLING_BACK: "yellow",
-    TargetState.BLOCKED: "yellow",
-    TargetState.FAILED: "red",
-    TargetState.TIMED_OUT: "red",
-    TargetState.STOPPED: "red",
-    TargetState.ERRORED: "red",
-    TargetState.ROLLED_BACK: "red",
-    TargetState.SUCCEEDED: "green",
-    TargetState.UNCHANGED: "green",
-}
+Rates = Callable[[], Mapping[tuple[str, str], float]]
+"""Calls a second that the budgets allow, by (service, region)."""
 
 
 class LiveSink:
     """Takes note of events; `run` draws."""
 
-    def __init__(self, stream: TextIO, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        stream: TextIO,
+        *,
+        clock: Callable[[], float] = time.time,
+        rates: Rates = dict,
+        env: Mapping[str, str] | None = None,
+    ) -> None:
         """`clock` gives epoch seconds, for ages."""
-        self._stream = stream
+        self._screen = Screen(stream, os.environ if env is None else env)
+        self._painter = Painter(colours=self._screen.wants_colours)
+        self._glyphs = FANCY if self._screen.draws_blocks else PLAIN
         self._clock = clock
+        self._rates = rates
         self._state: RunState | None = None
         self._above: list[str] = []
+        self._drawn: tuple[object, ...] = ()
+        self._estimate: tuple[int, Forecast] | None = None
 
     def handle(self, record: Record, state: RunState) -> None:
         self._state = state
@@ -60,60 +64,103 @@ class LiveSink:
             self._above += [f"{clock_time(record.ts)} {about}{said.text}", *(f"         {line}" for line in said.below)]
 
     def say(self, text: str) -> None:
-        """A line that is no event, such as what a signal does; above the table, where it stays."""
+        """A line that is no event, such as what a signal does; above the picture, where it stays."""
         self._above.append(f"{clock_time(self._clock())} {one_line(text)}")
 
     async def run(self) -> None:
         """Draws until it is cancelled or the terminal goes away.
 
-        Leaves the terminal as it was, with what was printed above the table.
+        Leaves the terminal as it was, with what was said above the picture.
         """
-        from rich.live import Live  # noqa: PLC0415 - 50 ms of import that only a terminal needs
-
-        console = make_console(self._stream)
         try:
-            with Live(console=console, auto_refresh=False, transient=True, redirect_stdout=False) as live:
-                try:
-                    await self._draw_for_ever(console, live)
-                finally:
-                    self._print_above(console)
+            with self._screen.keys_unseen(), contextlib.redirect_stderr(_Above(self._above)):
+                async with anyio.create_task_group() as beside:
+                    beside.start_soon(self._begin_again)
+                    try:
+                        self._screen.write(HIDE)
+                        await self._draw_for_ever()
+                    finally:
+                        self._end()
         except (OSError, ValueError):
             return  # the terminal is gone; the release is not
+        except BaseExceptionGroup as group:
+            if group.split((OSError, ValueError))[1] is not None:
+                raise
 
-    async def _draw_for_ever(self, console: Console, live: Live) -> None:
-        drawn: tuple[object, ...] = ()
+    async def _draw_for_ever(self) -> None:
         while True:
-            self._print_above(console)
-            now = self._clock()
-            state = self._state
-            # Ages tick in whole seconds: between two ticks, without an event, a new picture would be the same.
-            key = (state.last_seq if state is not None else -1, int(now), console.size)
-            if state is not None and key != drawn:
-                live.update(picture(state, now=now, console=console), refresh=True)
-                drawn = key
+            if self._screen.takes_more():
+                self._draw()
             await anyio.sleep(INTERVAL)
 
-    def _print_above(self, console: Console) -> None:
-        above, self._above = self._above, []
-        for line in above:
-            console.print(line, soft_wrap=True)
+    def _end(self) -> None:
+        if self._screen.takes_more():
+            self._screen.write(self._painter.erase(self._take_above(), self._screen.size()) + SHOW)
+
+    def _draw(self) -> None:
+        state, now, size = self._state, self._clock(), self._screen.size()
+        # Ages tick in whole seconds: between two ticks, without an event, a new picture would be the same.
+        key = (state.last_seq if state is not None else -1, int(now), size)
+        if key == self._drawn and not self._above:
+            return
+        if state is None:
+            self._screen.write("".join(f"{each}\r\n" for each in self._take_above()))
+        else:
+            self._screen.write(self._painter.draw(self._picture(state, now, size), self._take_above(), size))
+        self._drawn = key
+
+    def _picture(self, state: RunState, now: float, size: Size) -> list[Line]:
+        # The last column stays free, for some terminals begin a new line there; and the last line, for the cursor.
+        rates = {region: rate for (_, region), rate in self._rates().items()}
+        beside = Surroundings(rates=rates, glyphs=self._glyphs)
+        estimate = self._forecast(state, now)
+        return frame(state, now=now, width=size.columns - 1, height=size.rows - 1, beside=beside, estimate=estimate)
+
+    def _forecast(self, state: RunState, now: float) -> Forecast:
+        """Once a second: it changes no faster."""
+        if self._estimate is None or self._estimate[0] != int(now):
+            self._estimate = (int(now), forecast(state, now))
+        return self._estimate[1]
+
+    def _take_above(self) -> list[str]:
+        """In lines that fit: where they go on they are indented."""
+        columns = self._screen.size().columns
+        above = [piece for text in self._above for piece in _wrap(text, columns - 1)]
+        self._above.clear()
+        return above
+
+    async def _begin_again(self) -> None:
+        """After Ctrl-Z and `fg` the picture is drawn anew, below what the shell has written meanwhile."""
+        with anyio.open_signal_receiver(signal.SIGCONT) as received:
+            async for _ in received:
+                self._screen.hide_keys()
+                self._painter.forget()
+                self._drawn = ()
+                self._screen.write(HIDE)
 
 
-def make_console(stream: TextIO) -> Console:
-    """Without rich's readings of the text: no markup, no emoji codes, no highlighting. NO_COLOR is rich's own."""
-    from rich.console import Console  # noqa: PLC0415 - as above
+def _wrap(text: str, width: int) -> list[str]:
+    """What goes on in a next line stands a little to the right of where it began; what is copied keeps its words."""
+    if cells(text) <= width:
+        return [text]
+    words = text.lstrip()
+    start = " " * min(len(text) - len(words), width // 2)
+    return textwrap.wrap(
+        words, max(width, 20), initial_indent=start, subsequent_indent=f"{start}  ", break_on_hyphens=False
+    )
 
-    return Console(file=stream, markup=False, emoji=False, highlight=False)
 
+class _Above(io.TextIOBase):
+    """Stands in for stderr: what somebody else writes there would go into the middle of the picture."""
 
-def picture(state: RunState, *, now: float, console: Console) -> Text:
-    """The state as rich text that fits the console."""
-    from rich.text import Text  # noqa: PLC0415 - as above
+    def __init__(self, lines: list[str]) -> None:
+        self._lines = lines
+        self._begun = ""
 
-    # The last column stays free: some terminals begin a new line there. So does the last line, for the cursor.
-    lines = frame(state, now=now, width=console.width - 1, height=console.height - 1)
-    text = Text(no_wrap=True, overflow="ellipsis", end="")
-    for number, line in enumerate(lines):
-        style = _COLOURS.get(line.state, "dim") if line.state is not None else ""
-        text.append(line.text if number == len(lines) - 1 else line.text + "\n", style=style)
-    return text
+    def writable(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        *whole, self._begun = (self._begun + text).split("\n")
+        self._lines += [one_line(each) for each in whole]
+        return len(text)

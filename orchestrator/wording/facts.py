@@ -8,6 +8,7 @@ from typing import Any
 from orchestrator.core.model import DeploymentStatus, TargetState
 from orchestrator.core.state import RunState, TargetRun
 from orchestrator.wording.text import block, counts, duration, one_line, plural
+from orchestrator.wording.waiting import why
 
 ORDER = (
     TargetState.ERRORED,
@@ -72,6 +73,22 @@ def failure_lines(failures: tuple[Mapping[str, Any], ...], failed: int, indent: 
     if failed > len(failures):
         lines.append(f"{indent}and {plural(failed - len(failures), 'more failed instance')}")
     return lines
+
+
+def cause(target: TargetRun) -> str:
+    """Why the target has failed, in a line: the script on the instance where that is known, else what CodeDeploy says.
+
+    Empty when nothing is known.
+    """
+    for failure in target.failures[:1]:
+        where = " ".join(part for part in (_text(failure, "lifecycle_event"), _text(failure, "script")) if part)
+        what = ": ".join(part for part in (_text(failure, "error_code"), _text(failure, "message")) if part)
+        if where or what:
+            return ": ".join(
+                part for part in (f"{where} on {_text(failure, 'instance') or 'an instance'}", what) if part
+            )
+    error = ": ".join(one_line(part) for part in (target.error_code, target.error_message) if part)
+    return error or why(target)
 
 
 def _failure(failure: Mapping[str, Any], indent: str) -> list[str]:

@@ -16,7 +16,7 @@ COMMANDS: Sequence[Sequence[str]] = (
     ("validate", MANIFEST),
     ("graph", MANIFEST, "-e", "staging"),
 )
-HEAVY = ("aioboto3", "aiobotocore", "aiohttp", "botocore", "rich")
+HEAVY = ("aioboto3", "aiobotocore", "aiohttp", "botocore")
 SECONDS = 0.3
 
 IMPORTS = f"""

@@ -13,7 +13,7 @@ import pytest
 from orchestrator.cli.main import COMMANDS, cli
 
 SHOP = Path(__file__).parents[2] / "configs" / "shop" / "release.yaml"
-HEAVY = ("aioboto3", "aiobotocore", "botocore", "aiohttp", "anyio", "rich", "prometheus_client")
+HEAVY = ("aioboto3", "aiobotocore", "botocore", "aiohttp", "anyio", "prometheus_client")
 
 
 def load(name: str) -> click.Command:

@@ -15,7 +15,7 @@ from orchestrator.cli.main import COMMANDS
 
 MANIFEST = str(Path(__file__).parents[2] / "configs" / "shop" / "release.yaml")
 
-SLOW = ("aioboto3", "aiobotocore", "aiohttp", "anyio", "asyncio", "boto3", "botocore", "prometheus_client", "rich")
+SLOW = ("aioboto3", "aiobotocore", "aiohttp", "anyio", "asyncio", "boto3", "botocore", "prometheus_client")
 PARSERS = ("pydantic", "yaml")
 """Half of what `validate` takes; a help text needs neither."""
 

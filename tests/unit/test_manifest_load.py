@@ -509,4 +509,4 @@ def test_what_it_imports() -> None:
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     modules = set(answer.stdout.split())
     assert "pydantic" in modules
-    assert not modules & {"anyio", "asyncio", "aiohttp", "aioboto3", "botocore", "rich", "click", "subprocess"}
+    assert not modules & {"anyio", "asyncio", "aiohttp", "aioboto3", "botocore", "click", "subprocess"}

@@ -3,127 +3,21 @@
 from __future__ import annotations
 
 import io
-import os
-import pty
-from collections.abc import Mapping, Sequence
 from datetime import UTC
 from typing import Any
 
 import anyio
-import pytest
+from story import CHAIN, NOON, Story, d
 
 from orchestrator.core import events as ev
 from orchestrator.core.model import Outcome, TargetState
 from orchestrator.core.state import RunState
 from orchestrator.sinks.frame import frame
-from orchestrator.sinks.live import LiveSink, make_console, picture
 from orchestrator.sinks.plain import SILENCE, PlainSink, still
 from orchestrator.sinks.summary import summary
 from orchestrator.wording.waiting import waits_for
 
-NOON = 1_700_049_600.0  # 2023-11-15 12:00:00 UTC
 S = TargetState
-
-
-class Story:
-    """Events that follow each other, and the state that they amount to."""
-
-    def __init__(self, targets: Mapping[str, Sequence[str]], *, release: str = "shop-1") -> None:
-        """`targets`: the needs of each."""
-        self.state = RunState()
-        self.records: list[ev.Record] = []
-        self.now = NOON
-        self.sinks: list[PlainSink | LiveSink] = []
-        self._targets = targets
-        self._release = release
-
-    def begin(self) -> Story:
-        return self.tell(
-            ev.RunStarted(
-                release=self._release,
-                environment="staging",
-                manifest="release.yaml",
-                manifest_digest="",
-                targets=tuple(_target(name, needs) for name, needs in self._targets.items()),
-                policy={},
-                concurrency={},
-                version="0",
-                host="ci",
-                pid=1,
-            )
-        )
-
-    def tell(self, *events: ev.Event, after: float = 0.0) -> Story:
-        self.now += after
-        for event in events:
-            record = ev.Record(self.state.last_seq + 1, self.now, "run-1", event)
-            self.state.apply(record)
-            self.records.append(record)
-            for sink in self.sinks:
-                sink.handle(record, self.state)
-        return self
-
-    def start(self, name: str, after: float = 0.0, adopted: bool = False) -> Story:
-        application, group = name.split("/")
-        intended = ev.DeploymentIntended(
-            target=name,
-            token=f"orchestrator:run-1/{name}",
-            attempt=1,
-            application_name=application,
-            deployment_group_name=group,
-            region="eu-west-1",
-            role_arn=None,
-            revision={},
-        )
-        started = ev.DeploymentStarted(target=name, token="t", deployment_id=d(name), adopted=adopted)
-        return self.tell(intended, started, after=after)
-
-    def progress(self, name: str, after: float = 0.0, **overview: int) -> Story:
-        event = ev.DeploymentProgressed(target=name, deployment_id=d(name), status="InProgress", overview=overview)
-        return self.tell(event, after=after)
-
-    def succeed(self, name: str, after: float = 0.0) -> Story:
-        ended = ev.DeploymentEnded(target=name, deployment_id=d(name), status="Succeeded")
-        return self.tell(ended, ev.TargetFinished(target=name, state=S.SUCCEEDED), after=after)
-
-    def fail(self, name: str, after: float = 0.0, message: str = "too many instances failed") -> Story:
-        ended = ev.DeploymentEnded(
-            target=name, deployment_id=d(name), status="Failed", error_code="HEALTH_CONSTRAINTS", error_message=message
-        )
-        failure = {
-            "instance": "i-0abc",
-            "status": "Failed",
-            "lifecycle_event": "ValidateService",
-            "script": "scripts/check.sh",
-            "error_code": "ScriptFailed",
-            "message": "exit code 1",
-            "log_tail": "connecting\n\x1b[31mrefused\x1b[0m\n",
-        }
-        diagnosed = ev.DeploymentDiagnosed(target=name, deployment_id=d(name), instances=(failure,), failed=3)
-        return self.tell(
-            ended,
-            diagnosed,
-            ev.TargetFinished(target=name, state=S.FAILED, reason="the deployment failed"),
-            after=after,
-        )
-
-    def skip(self, name: str, by: str) -> Story:
-        return self.tell(ev.TargetFinished(target=name, state=S.SKIPPED, blocked_by=(by,)))
-
-    def finish(self, outcome: Outcome) -> Story:
-        return self.tell(ev.RunFinished(outcome=outcome, exit_code=0))
-
-
-def _target(name: str, needs: Sequence[str]) -> dict[str, Any]:
-    application, group = name.split("/")
-    return {"id": name, "application": application, "deployment_group": group, "needs": list(needs)}
-
-
-def d(name: str) -> str:
-    return "d-" + name.replace("/", "").upper()[:9].ljust(9, "0")
-
-
-CHAIN: Mapping[str, Sequence[str]] = {"db/primary": (), "api/fleet": ("db/primary",), "web/fleet": ("api/fleet",)}
 
 
 # --- waits for -------------------------------------------------------------------------------------------------------
@@ -361,6 +255,7 @@ def test_what_is_no_event_can_be_said_too() -> None:
     story = Story(CHAIN)
     stream = plain(story)
     (sink,) = story.sinks
+    assert isinstance(sink, PlainSink)
     sink.say("SIGINT: nothing new starts\n")
     assert stream.getvalue() == "12:00:00 SIGINT: nothing new starts\n"
 
@@ -498,133 +393,3 @@ def test_the_table_keeps_within_80_columns_when_names_are_not_too_long() -> None
 def test_a_reason_that_is_told_nowhere_else_is_not_cut() -> None:
     story = Story(CHAIN).begin().tell(ev.TargetFinished(target="db/primary", state=S.SKIPPED, reason="y" * 100))
     assert "y" * 100 in summary(story.state)[2]
-
-
-# --- live ------------------------------------------------------------------------------------------------------------
-
-
-def texts(story: Story, *, width: int = 79, height: int = 24, now: float | None = None) -> list[str]:
-    return [line.text for line in frame(story.state, now=now or story.now, width=width, height=height)]
-
-
-def test_the_frame_shows_what_changes_first() -> None:
-    story = Story({**CHAIN, "jobs/fleet": (), "cart/service": ()}).begin()
-    story.start("db/primary").succeed("db/primary", after=5.0).start("cart/service").fail("cart/service", after=2.0)
-    story.start("api/fleet").progress("api/fleet", Succeeded=2, InProgress=1)
-    story.tell(ev.ApiThrottled(service="codedeploy", operation="X", region="eu-west-1", rate=2.5))
-    assert texts(story, now=story.now + 63) == [
-        "api/fleet     running       2/3     1m03s  d-APIFLEET0",
-        "cart/service  failed                   2s  d-CARTSERVI  the deployment failed",
-        "web/fleet     pending       waits for api/fleet",
-        "jobs/fleet    pending       waits for its revision",
-        "db/primary    succeeded                5s  d-DBPRIMARY",
-        "",
-        "1 failed, 1 running, 2 pending, 1 succeeded · 1m10s · 2.5 calls/s in eu-west-1…",
-    ]
-
-
-@pytest.mark.parametrize("height", [1, 3, 5, 10, 24])
-def test_the_frame_fits_the_terminal(height: int) -> None:
-    story = Story({f"application-{i}/deployment-group": () for i in range(200)}).begin()
-    for width in (20, 79, 200):
-        lines = texts(story, width=width, height=height)
-        assert len(lines) <= max(height, 3)
-        assert all(len(line) <= width for line in lines)
-    assert "… and 179 more: 179 pending" in texts(story)
-
-
-def test_a_cancelled_run_says_that_nothing_new_starts() -> None:
-    story = Story(CHAIN).begin().tell(ev.CancelRequested(mode="wait", reason="SIGINT", signal=2))
-    assert texts(story)[-1] == "nothing new starts: SIGINT"
-    assert "waits for nothing: SIGINT" in texts(story)[0]
-
-
-def test_the_picture_has_no_colour_where_none_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
-    story = Story(CHAIN).begin().start("db/primary")
-    monkeypatch.setenv("TERM", "xterm-256color")
-
-    def drawn() -> str:
-        stream = Terminal()
-        console = make_console(stream)
-        console.print(picture(story.state, now=story.now, console=console))
-        return stream.getvalue()
-
-    monkeypatch.delenv("NO_COLOR", raising=False)
-    assert "\x1b[36m" in drawn()
-    monkeypatch.setenv("NO_COLOR", "1")
-    assert "\x1b[3" not in drawn()
-    assert "db/primary  running" in drawn()
-
-
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
-
-
-def test_the_live_view_gives_the_terminal_back_and_keeps_what_matters(
-    virtual: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TERM", "xterm")
-    story = Story(CHAIN)
-    stream = Terminal()
-
-    async def watch() -> None:
-        sink = LiveSink(stream, clock=lambda: story.now)
-        story.sinks.append(sink)
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(sink.run)
-            story.begin().start("db/primary")
-            await anyio.sleep(1)
-            assert "db/primary  running" in stream.getvalue()
-            story.tell(ev.WarningRaised(message="told while drawing"))
-            sink.say("said\x1b[2J while drawing")
-            await anyio.sleep(1)
-            story.tell(ev.WarningRaised(message="told at the very end"))
-            tasks.cancel_scope.cancel()
-
-    virtual(watch())
-    written = stream.getvalue()
-    assert written.count("told while drawing") == 1
-    assert written.count("told at the very end") == 1
-    assert written.count("said\N{REPLACEMENT CHARACTER}[2J while drawing") == 1
-    assert written.rindex("\x1b[?25h") > written.rindex("\x1b[?25l")  # the cursor is shown again
-    assert written.rstrip("\n").endswith("\x1b[2K")  # and the table is wiped out
-
-
-def test_the_live_view_draws_only_what_changed(virtual: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TERM", "xterm")
-    story = Story(CHAIN)
-    stream = Terminal()
-
-    async def watch() -> None:
-        sink = LiveSink(stream, clock=lambda: story.now)
-        story.sinks.append(sink)
-        story.begin()
-        with anyio.move_on_after(100):
-            await sink.run()
-
-    virtual(watch())
-    assert stream.getvalue().count("db/primary  pending") == 2  # and once when it ends
-
-
-def test_a_terminal_that_goes_away_does_not_end_the_run(virtual: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TERM", "xterm")
-    story = Story(CHAIN)
-    controller, terminal = pty.openpty()
-
-    async def watch() -> None:
-        with open(terminal, "w", encoding="utf-8", closefd=False) as stream:  # noqa: ASYNC230 - a descriptor
-            sink = LiveSink(stream, clock=lambda: story.now)
-            story.sinks.append(sink)
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(sink.run)
-                story.begin()
-                await anyio.sleep(1)
-                os.close(controller)
-                story.start("db/primary")
-                await anyio.sleep(1)
-                tasks.cancel_scope.cancel()
-
-    virtual(watch())
-    os.close(terminal)
-    assert story.state.targets["db/primary"].state is S.RUNNING
