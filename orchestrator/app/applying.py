@@ -59,7 +59,8 @@ async def apply(
     """
     async with AsyncExitStack() as stack:
         state = await stack.enter_async_context(open_state(options.state, undertaking.state, env))
-        views = await stack.enter_async_context(open_views(options.views, stdout=stdout, stderr=stderr))
+        opening_views = open_views(options.views, stdout=stdout, stderr=stderr, state=state.runs.where)
+        views = await stack.enter_async_context(opening_views)
         planned = await stack.enter_async_context(undertaking.open(env, state, views.observer, preflight=True))
         for remark in planned.remarks:
             views.console.say(remark)

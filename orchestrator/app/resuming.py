@@ -82,7 +82,8 @@ async def resume(options: ResumeOptions, env: Mapping[str, str], *, stdout: Text
         if before.is_over:
             return Resumed(state=before, was_over=True)
         targets = [step.target for step in recorded_plan(started_of(contents.records, run)).steps]
-        views = await stack.enter_async_context(open_views(options.views, stdout=stdout, stderr=stderr))
+        opening_views = open_views(options.views, stdout=stdout, stderr=stderr, state=kept.runs.where)
+        views = await stack.enter_async_context(opening_views)
         lease = hold_lease(kept, run, targets, wait=options.lock_wait, tell=views.console.say)
         hold = await stack.enter_async_context(lease)
         journal = await stack.enter_async_context(kept.runs.open_journal(run, new=False))
@@ -105,6 +106,7 @@ async def resume(options: ResumeOptions, env: Mapping[str, str], *, stdout: Text
             needed = [step for step in plan.changes if _needs_artifact(state, step.target.id)]
             found = await find_stored(needed, services.stores)
             opened = await open_sources(needed, found, hash_cache(env))
+        views.remember(journal.found.records)
         recorder = Recorder(run=run, state=state, journal=journal, sinks=views.sinks, clock=time.time)
         recorder.record(RunResumed(version=__version__, host=socket.gethostname(), pid=os.getpid()))
         if options.override_freeze is not None:

@@ -83,7 +83,8 @@ async def roll_back(
         kept = await stack.enter_async_context(open_state(options.state, None, env))
         plan = recorded_plan(started_of((await kept.runs.read_run(run)).records, run))
         near = is_near(env)
-        views = await stack.enter_async_context(open_views(options.views, stdout=stdout, stderr=stderr))
+        opening_views = open_views(options.views, stdout=stdout, stderr=stderr, state=kept.runs.where)
+        views = await stack.enter_async_context(opening_views)
         targets = [step.target for step in plan.steps]
         services = await stack.enter_async_context(
             open_services([target.location for target in targets], near=near, observer=views.observer)
@@ -96,6 +97,7 @@ async def roll_back(
         state = fold(journal.found.records)  # as it stands now that it's ours
         if not options.force:
             await _refuse_what_moved_on(plan, state, services)
+        views.remember(journal.found.records)
         recorder = Recorder(run=run, state=state, journal=journal, sinks=views.sinks, clock=time.time)
         recorder.record(ReleaseRollbackRequested(reason=f"asked for by {Owner.of_this_process()}"))
         recorder.record(RunResumed(version=__version__, host=socket.gethostname(), pid=os.getpid()))

@@ -16,7 +16,7 @@ import anyio
 from orchestrator.app.regions import default_region
 from orchestrator.aws import AwsSession, caller_identity
 from orchestrator.aws.blobs import S3Blobs, parse_s3_url
-from orchestrator.core.blobs import Blobs, PatientBlobs
+from orchestrator.core.blobs import BlobPatience, Blobs, PatientBlobs
 from orchestrator.core.errors import CallError, ExitCode, StateError, UsageError
 from orchestrator.core.lease import LeaseKeeper
 from orchestrator.core.locks import Holder, Owner, target_key
@@ -44,8 +44,13 @@ class State:
 
 
 @asynccontextmanager
-async def open_state(state: str | None, of_manifest: str | None, env: Mapping[str, str]) -> AsyncIterator[State]:
-    """`--state`, else what the manifest says, else `.orchestrator/`. Raises `UsageError` for what is neither."""
+async def open_state(
+    state: str | None, of_manifest: str | None, env: Mapping[str, str], *, patience: BlobPatience | None = None
+) -> AsyncIterator[State]:
+    """`--state`, else what the manifest says, else `.orchestrator/`. Raises `UsageError` for what is neither.
+
+    `patience`: with a bucket that doesn't answer; None: what a run needs.
+    """
     where = state or of_manifest or str(DEFAULT_ROOT)
     if "://" not in where:
         root = _folder(where)
@@ -57,6 +62,7 @@ async def open_state(state: str | None, of_manifest: str | None, env: Mapping[st
         blobs = PatientBlobs(
             S3Blobs(session, location, bucket=bucket, prefix=prefix),
             random=Random(),  # noqa: S311 - jitter, no secret
+            patience=patience,
         )
         yield State(BlobStore(blobs), blobs, session)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,6 +43,8 @@ class ViewOptions:
     """run: no series of single targets."""
     env: Mapping[str, str] = field(default_factory=dict)
     """What this process was given: terminals and CI systems say there what they are."""
+    serve: str | None = None
+    """HOST:PORT of the page."""
 
     @property
     def measures(self) -> bool:
@@ -60,11 +62,23 @@ class Views:
     observer: CallObserver | None = None
     rates: Callable[[], Rates] = dict
     """Set once the budgets are known."""
+    historians: list[Callable[[Iterable[Record]], None]] = field(default_factory=list)
+    """Those that want to know of a run what came before this process."""
+
+    def remember(self, records: Iterable[Record]) -> None:
+        """What the run's journal holds already; before its first event of this process."""
+        for tell in self.historians:
+            tell(records)
 
 
 @asynccontextmanager
-async def open_views(options: ViewOptions, *, stdout: TextIO, stderr: TextIO) -> AsyncIterator[Views]:
-    """Raises `UsageError` when a file can't be written or a port is taken."""
+async def open_views(
+    options: ViewOptions, *, stdout: TextIO, stderr: TextIO, state: str | None = None
+) -> AsyncIterator[Views]:
+    """`state`: where the runs are kept, as `--state`.
+
+    Raises `UsageError` when a file can't be written or a port is taken.
+    """
     # The rates' source is known later, so it's looked up each time.
     console = _console(options, stderr, lambda: views.rates())  # noqa: PLW0108
     views = Views(console=console, sinks=[console], tasks=[console.run])
@@ -78,7 +92,20 @@ async def open_views(options: ViewOptions, *, stdout: TextIO, stderr: TextIO) ->
                 views.sinks.append(stack.enter_context(open_events(options.events, complain=console.say)))
         if options.measures:
             await _add_metrics(views, options, stack)
+        if options.serve is not None:
+            await _add_page(views, options.serve, state, options.env, stack)
         yield views
+
+
+async def _add_page(
+    views: Views, listen: str, state: str | None, env: Mapping[str, str], stack: AsyncExitStack
+) -> None:
+    from orchestrator.app.serving import page_beside, serving  # noqa: PLC0415 - aiohttp's server only when asked for
+
+    url, sink = await stack.enter_async_context(page_beside(serving(listen, state, env, option="--serve")))
+    views.sinks.append(sink)
+    views.historians.append(sink.remember)
+    views.console.say(f"page at {url}")
 
 
 def _console(options: ViewOptions, stderr: TextIO, rates: Callable[[], Rates]) -> Console:

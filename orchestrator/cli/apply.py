@@ -52,6 +52,11 @@ view_options = together(
         show_default=True,
         help="run: metrics without a series for each target.",
     ),
+    option(
+        "--serve",
+        metavar="HOST:PORT",
+        help="Serve the page, to watch it in a browser. Host: 127.0.0.1 if left out; any other needs a token.",
+    ),
 )
 
 

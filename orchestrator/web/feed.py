@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 
 import anyio
 
@@ -14,6 +13,7 @@ from orchestrator.core.errors import StateError, UsageError
 from orchestrator.core.ports import Sink
 from orchestrator.core.runs import RunTail
 from orchestrator.core.state import RunState
+from orchestrator.web.board import MAIN, Board
 from orchestrator.web.chronicle import Chronicle
 from orchestrator.web.html import Markup
 from orchestrator.web.pages import content, fragments, shape
@@ -33,33 +33,14 @@ RETRY = 1.0
 ALIVE_EVERY = 2.0
 """Seconds between two looks at whether a process carries the run on."""
 
-MAIN = "main"
-"""The element that holds all that `content` draws."""
 
+class Feed(Board):
+    """A run's state as far as it is known here, and its drawing."""
 
-@dataclass(frozen=True, slots=True)
-class Drawn:
-    """An element as it is now."""
-
-    markup: Markup
-    version: int
-    """The drawing in which it came to be so."""
-    seq: int
-    """The run's last event then."""
-
-
-class Feed:
-    """A run's state as far as it is known here, and its drawing.
-
-    There is no queue for anybody: whoever looks asks for what has changed since the version that they have, so that a
-    slow browser skips what it had no time for. All of it happens on one event loop.
-    """
-
-    def __init__(self, run: str, open_tail: OpenTail, is_alive: IsAlive, *, clock: Callable[[], float]) -> None:
+    def __init__(self, run: str, open_tail: OpenTail, is_alive: IsAlive, clock: Callable[[], float]) -> None:
         """`clock` gives epoch seconds. Raises `UsageError` for what is no run's id."""
+        super().__init__()
         self.run = run
-        self.version = 0
-        """Of the newest drawing; 0: there is none yet."""
         self.problem: str | None = None
         """Why the state can't be read just now."""
         self._open_tail = open_tail
@@ -67,13 +48,9 @@ class Feed:
         self._clock = clock
         self._alive = False
         self._looked = -math.inf
-        self._drawn: dict[str, Drawn] = {}
         self._shape = ""
         self._due = -math.inf  # when it is to be drawn without an event, by the loop's clock
-        self._moved = anyio.Event()
         self._reading = anyio.Lock()
-        self._lookers = 0
-        self._looked_at = anyio.Event()
         self._chronicle = Chronicle()
         self._tail = open_tail([self._chronicle])
 
@@ -90,7 +67,6 @@ class Feed:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing more is to be expected, as far as anybody can know."""
         return self.state.is_finished and self.problem is None
 
     async def refresh(self) -> bool:
@@ -126,26 +102,10 @@ class Feed:
 
     # --- following ---------------------------------------------------------------------------------------------------
 
-    @contextmanager
-    def watched(self) -> Iterator[None]:
-        """Somebody looks, for the block."""
-        self._lookers += 1
-        self._looked_at.set()
-        try:
-            yield
-        finally:
-            self._lookers -= 1
-            if not self.is_watched:
-                self._looked_at = anyio.Event()
-
-    @property
-    def is_watched(self) -> bool:
-        return self._lookers > 0
-
     async def follow(self) -> None:
         """Reads and draws while somebody looks. Never returns; cancel it."""
         while True:
-            await self._looked_at.wait()
+            await self.looked_at()
             try:
                 came = await self.refresh()
             except UsageError as error:  # somebody has taken the run away
@@ -158,45 +118,35 @@ class Feed:
                 with anyio.move_on_after(max(0.0, self._due - anyio.current_time())):
                     await self._tail.wait()
 
-    # --- drawing -----------------------------------------------------------------------------------------------------
+    async def up_to_date(self) -> None:
+        """Before a page is made. Raises as `refresh` does."""
+        if self.is_watched and self.version:
+            return  # `follow` sees to it
+        came = await self.refresh()
+        if came or self.version == 0:
+            self.draw()
+
+    async def finish(self) -> None:
+        """The last drawing, for those who look."""
+        with suppress(UsageError):
+            if self.is_watched and await self.refresh():
+                self.draw()
+        self.close()
 
     def draw(self) -> float:
         """Draws anew; returns for how many seconds it should not be done again."""
         began = anyio.current_time()
         view, now = self.view, self._clock()
-        self.version += 1
         found: Mapping[str, Markup] = fragments(view, now)
         new_shape = shape(view, now)
-        if new_shape != self._shape:
-            self._shape, self._drawn = new_shape, {}
+        whole = new_shape != self._shape
+        if whole:
+            self._shape = new_shape
             found = {MAIN: content(view, now), **found}
-        for name, markup in found.items():
-            known = self._drawn.get(name)
-            if known is None or known.markup != markup:
-                self._drawn[name] = Drawn(markup, self.version, view.state.last_seq)
-        moved, self._moved = self._moved, anyio.Event()
-        moved.set()
+        self.put(found, view.state.last_seq, whole=whole)
         took = anyio.current_time() - began
         self._due = math.inf if self.is_over else began + max(TICK, took * TICK_SHARE)
         return max(MOST_OFTEN - took, took)
 
-    async def newer(self, version: int) -> None:
-        """Until there is a newer drawing than this."""
-        while self.version <= version:
-            await self._moved.wait()
-
-    def since(self, version: int) -> Mapping[str, Markup]:
-        """The elements that have changed after this drawing, by their ids."""
-        return self._pick(lambda drawn: drawn.version > version)
-
-    def since_event(self, seq: int) -> Mapping[str, Markup]:
-        """Those that may have changed after this event; all, for whoever comes from somewhere else."""
-        if seq > self.state.last_seq:
-            return self.since(0)
-        return self._pick(lambda drawn: drawn.seq >= seq)
-
-    def _pick(self, wanted: Callable[[Drawn], bool]) -> Mapping[str, Markup]:
-        main = self._drawn.get(MAIN)
-        if main is not None and wanted(main):  # its parts needn't be sent, too
-            return {MAIN: content(self.view, self._clock())}
-        return {name: drawn.markup for name, drawn in self._drawn.items() if name != MAIN and wanted(drawn)}
+    def whole(self) -> Markup:
+        return content(self.view, self._clock())

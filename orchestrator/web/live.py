@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Sequence
 
 import anyio
 
-from orchestrator.core.errors import OrchestratorError
 from orchestrator.core.events import Record
 from orchestrator.core.ports import Sink
 from orchestrator.core.state import RunState
@@ -47,50 +46,42 @@ class LiveTail:
 class LiveSink:
     """A `core.ports.Sink` in the engine's thread, which hands over to the page's.
 
-    What nobody has taken yet is all that it keeps, and the page's loop takes it as soon as it can.
+    It keeps no more than what hasn't been taken yet, and the page's loop takes it as soon as it can.
     """
 
-    def __init__(self, call_soon: Callable[[Callable[[], None]], object]) -> None:
-        """`call_soon`: has a function called on the page's loop, from any thread; raises RuntimeError once it ended."""
-        self._call_soon = call_soon
+    def __init__(self, call: Callable[[Callable[[], None]], object], take: Callable[[Sequence[Record]], None]) -> None:
+        """`call`: has a function called on the page's loop, from any thread; raises RuntimeError once that has ended.
+
+        `take`: gets all records there, in their order.
+        """
+        self._call = call
+        self._take = take
         self._waiting: deque[Record] = deque()
         self._called = False
-        self._take: Callable[[Sequence[Record]], None] | None = None
         self._is_of_use = True
-
-    def connect(self, take: Callable[[Sequence[Record]], None]) -> None:
-        """`take` gets all records, in order, on the page's loop."""
-        self._take = take
-        self._wake()
 
     def remember(self, records: Iterable[Record]) -> None:
         """What the run's journal holds already, before the first event of this process."""
         self._waiting.extend(records)
 
-    def handle(self, record: Record, state: RunState) -> None:  # noqa: ARG002 - the port's
-        if self._is_of_use:
-            self._waiting.append(record)
-            if not self._called:
-                self._wake()
-
-    def _wake(self) -> None:
+    def handle(self, record: Record, state: RunState) -> None:  # noqa: ARG002 - the page folds for itself
+        if not self._is_of_use:
+            return
+        self._waiting.append(record)
+        if self._called:
+            return
         self._called = True
         try:
-            self._call_soon(self._hand_over)
-        except RuntimeError:
-            self._is_of_use = False  # the page has ended before the run
+            self._call(self._hand_over)
+        except RuntimeError:  # the page has ended before the run
+            self._is_of_use = False
             self._waiting.clear()
 
     def _hand_over(self) -> None:
         """On the page's loop."""
-        self._called = False  # before it is emptied: what comes meanwhile calls again
-        records = []
+        self._called = False  # before it is emptied: what comes meanwhile has us called again
+        records: list[Record] = []
         while self._waiting:
             records.append(self._waiting.popleft())
-        if self._take is None or not records:
-            self._waiting.extendleft(reversed(records))
-            return
-        try:
+        if records:
             self._take(records)
-        except (OrchestratorError, KeyError, TypeError, ValueError, AttributeError):
-            self._is_of_use = False  # the journal's own page is still there

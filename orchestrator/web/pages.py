@@ -168,6 +168,7 @@ def _head(title: str, *, script: bool = False) -> Markup:
             tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
             tag("link", rel="stylesheet", href=asset_url("style.css")),
             tag("link", rel="stylesheet", href=asset_url("drawing.css")),
+            tag("link", rel="icon", href=asset_url("icon.svg")),
             tag("script", src=asset_url("page.js"), defer=True) if script else None,
         ]
     )

@@ -1,0 +1,108 @@
+"""The page: by itself (`serve`), and beside a run, in a thread of its own."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+
+import anyio
+import anyio.to_thread
+from anyio.from_thread import start_blocking_portal
+
+from orchestrator.app.stores import State, is_alive, open_state
+from orchestrator.core.addresses import parse_listen
+from orchestrator.core.blobs import BlobPatience
+from orchestrator.web.access import Access, read_access
+from orchestrator.web.live import LiveSink
+from orchestrator.web.server import PageOptions, PageServer, page_server
+from orchestrator.web.site import Metrics
+
+PORT = 9465
+"""The example in messages, and the default of `serve`."""
+
+NEAR = 0.5
+FAR = 10.0
+"""Seconds between two looks at the list of runs and at who is alive: in a folder, and in S3, where each is paid for."""
+
+PATIENCE = BlobPatience(seconds=5.0, credentials=5.0)
+"""People are told that the state can't be reached, rather than nothing at all for a minute."""
+
+MetricsOf = Callable[[State], Metrics]
+"""What `/metrics` answers over the runs of a state."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Serving:
+    """Where to listen, and over which runs."""
+
+    host: str
+    port: int
+    access: Access
+    option: str
+    state: str | None
+    """As `--state`."""
+    env: Mapping[str, str]
+
+
+def serving(listen: str, state: str | None, env: Mapping[str, str], *, option: str) -> Serving:
+    """Raises `UsageError` for a bad address, and without a token where one is needed."""
+    host, port = parse_listen(listen, option, PORT)
+    return Serving(host=host, port=port, access=read_access(host, env, option), option=option, state=state, env=env)
+
+
+async def serve(where: Serving, *, ready: Callable[[str], None], metrics: MetricsOf | None = None) -> None:
+    """Until SIGINT or SIGTERM. `ready` is given the URL. Raises `UsageError` when the address can't be had."""
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as received:
+        async with page(where, metrics=metrics) as served:
+            ready(served.url)
+            async for _ in received:
+                break
+
+
+@asynccontextmanager
+async def page(where: Serving, *, metrics: MetricsOf | None = None) -> AsyncIterator[PageServer]:
+    """On this event loop."""
+    async with open_state(where.state, None, where.env, patience=PATIENCE) as state:
+        every = NEAR if state.session is None else FAR
+        options = PageOptions(
+            host=where.host, port=where.port, access=where.access, option=where.option, list_every=every
+        )
+        alive = partial(is_alive, state) if state.session is None else _remembered(partial(is_alive, state), every)
+        of_state = metrics(state) if metrics is not None else None
+        async with page_server(state.runs, alive, options, clock=time.time, metrics=of_state) as served:
+            yield served
+
+
+@asynccontextmanager
+async def page_beside(where: Serving) -> AsyncIterator[tuple[str, LiveSink]]:
+    """In a thread of its own, so that drawing never holds up the run: the page's URL, and what it is told events by.
+
+    Raises `UsageError` when the address can't be had.
+    """
+    with ExitStack() as stack:
+        portal = stack.enter_context(start_blocking_portal(name="page"))
+        served = portal.wrap_async_context_manager(page(where))
+        found = served.__enter__()
+        try:
+            yield found.url, LiveSink(portal.start_task_soon, found.take)
+        finally:
+            # Without the run's error: it would come back changed. The page has a bounded time to end.
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(served.__exit__, None, None, None)
+
+
+def _remembered(ask: Callable[[str], Awaitable[bool]], seconds: float) -> Callable[[str], Awaitable[bool]]:
+    """The same answer for so long."""
+    known: dict[str, tuple[float, bool]] = {}
+
+    async def answer(run: str) -> bool:
+        now = anyio.current_time()
+        if run not in known or now - known[run][0] >= seconds:
+            known[run] = (now, await ask(run))
+        return known[run][1]
+
+    return answer
