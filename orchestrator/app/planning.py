@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+
+import anyio.to_thread
 
 from orchestrator.app.bundles import pin
 from orchestrator.app.fitting import in_order, misfits
@@ -24,7 +27,7 @@ from orchestrator.aws import ObjectStore
 from orchestrator.bundle.source import object_key
 from orchestrator.core.codedeploy import same_revision
 from orchestrator.core.concurrent import map_limited
-from orchestrator.core.errors import Finding, InvalidInputError
+from orchestrator.core.errors import Finding, InvalidInputError, UsageError
 from orchestrator.core.model import (
     BundleSource,
     DeploymentStatus,
@@ -37,7 +40,7 @@ from orchestrator.core.model import (
     describe_revision,
 )
 from orchestrator.core.plan import Plan, Step, order
-from orchestrator.manifest import Release
+from orchestrator.manifest import Release, Repository
 
 USUAL_TIMEOUT = 3600.0
 """Seconds that a target without `timeout` has, beside the group's own wait times."""
@@ -98,7 +101,16 @@ async def build_plan(
         steps=tuple(steps),
         freeze=release.environment.freeze,
         controls=release.controls,
+        committed_at=await anyio.to_thread.run_sync(_committed_at, release.manifest),
     )
+
+
+def _committed_at(manifest: Path) -> float | None:
+    """Of interest for the time from a commit to its release, and for nothing else: without an answer it isn't known."""
+    try:
+        return Repository(manifest.absolute().parent).committed_at()
+    except UsageError:
+        return None
 
 
 # --- what shall stand there ------------------------------------------------------------------------------------------

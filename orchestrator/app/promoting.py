@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -104,7 +104,8 @@ class Promotion:
         proofs = await read_proofs(state.runs, self.source, self.release.manifest, names, soak=soak, now=now)
         proven = self._proven(proofs, soak, now)
         targets = [_promoted(target, proven[target.id]) for target in self.chosen_targets]
-        release = replace(self.release, release=_name(list(proven.values())))
+        newest = max(proven.values(), key=lambda proof: proof.run)
+        release = replace(self.release, release=newest.release)
         async with AsyncExitStack() as stack:
             locations = locations_of(targets)
             services = await stack.enter_async_context(open_services(locations, near=is_near(env), observer=observer))
@@ -124,7 +125,7 @@ class Promotion:
             async def again() -> Plan:
                 plan = await make()
                 steps = [replace(s, verified=verified_by(proven[s.target.id], self.source)) for s in plan.steps]
-                return replace(plan, steps=tuple(steps))
+                return replace(plan, steps=tuple(steps), committed_at=newest.committed_at)
 
             yield Planned(
                 plan=await again(),
@@ -148,11 +149,6 @@ class Promotion:
         if problems:
             raise not_verified(problems)
         return proven
-
-
-def _name(proofs: Sequence[Proof]) -> str:
-    """The release of the newest of these runs."""
-    return max(proofs, key=lambda proof: proof.run).release
 
 
 def _promoted(target: Target, proof: Proof) -> Target:

@@ -208,6 +208,7 @@ def recorded_plan(started: RunStarted) -> Plan:
         steps=tuple(step_from_dict(data) for data in started.targets),
         freeze=tuple(FreezeWindow(**window) for window in started.freeze),
         controls=controls_from_dict(started.controls),
+        committed_at=started.committed_at,
     )
 
 

@@ -97,6 +97,7 @@ def start_event(
         environment=plan.environment,
         manifest=plan.manifest,
         manifest_digest=plan.manifest_digest,
+        committed_at=plan.committed_at,
         targets=tuple(step_to_dict(step) for step in plan.steps),
         policy=asdict(options.policy),
         concurrency=asdict(options.concurrency),

@@ -61,6 +61,8 @@ class RunStarted(Event):
     """What was selected of the manifest, and with which variables, so that a resume can read it again."""
     freeze: tuple[Mapping[str, Any], ...] = ()
     """`core.freezing.FreezeWindow` each, of its environment."""
+    committed_at: float | None = None
+    """Epoch seconds: when the commit was made that was checked out around the manifest; None: not known."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -68,6 +68,8 @@ class Plan:
     """Of its environment."""
     controls: Controls = NO_CONTROLS
     """The run's own gates and hooks."""
+    committed_at: float | None = None
+    """Epoch seconds: of the commit that is checked out around the manifest, or that was promoted; None: not known."""
 
     @property
     def changes(self) -> tuple[Step, ...]:

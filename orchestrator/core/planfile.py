@@ -107,6 +107,7 @@ def _body(saved: SavedPlan) -> dict[str, Any]:
         "environment": plan.environment,
         "manifest": plan.manifest,
         "manifest_digest": plan.manifest_digest,
+        "committed_at": None if plan.committed_at is None else format_time(plan.committed_at),
         "state": saved.state,
         "accounts": [{"location": asdict(where), "account": account} for where, account in saved.accounts.items()],
         "policy": asdict(saved.policy),
@@ -192,6 +193,7 @@ def _saved(data: Mapping[str, Any], file: str) -> SavedPlan:
         steps=steps,
         freeze=read("freeze", lambda: tuple(FreezeWindow(**window) for window in data["freeze"])),
         controls=read("controls", lambda: controls_from_dict(data.get("controls"))),
+        committed_at=read("committed_at", lambda: parse_time(at) if (at := data.get("committed_at")) else None),
     )
     return SavedPlan(
         plan=plan,

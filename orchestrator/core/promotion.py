@@ -44,6 +44,8 @@ class Proof:
     """The newest run that found it good."""
     release: str
     """Of that run."""
+    committed_at: float | None = None
+    """When that was committed, as far as that run knew."""
     since: float
     """Epoch seconds: when this content had first succeeded, without another one since."""
 
@@ -95,7 +97,12 @@ class Proofs:
         at = target.ended_at or state.started_at or 0.0
         if known is None:
             self.found[target.id] = Proof(
-                content=content, location=Location(**data["location"]), run=run, release=state.release, since=at
+                content=content,
+                location=Location(**data["location"]),
+                run=run,
+                release=state.release,
+                committed_at=state.committed_at,
+                since=at,
             )
         elif isinstance(known, Proof) and known.content.is_same(content):
             self.found[target.id] = replace(known, since=min(known.since, at))

@@ -63,6 +63,8 @@ class RunState:
     rehearsal: bool = False
     """In the embedded sandbox, which goes with its process."""
     targets: dict[str, TargetRun] = field(default_factory=dict)
+    committed_at: float | None = None
+    """When what is released was committed, as far as the run knows."""
     started_at: float | None = None
     ended_at: float | None = None
     outcome: Outcome = Outcome.RUNNING
@@ -195,7 +197,7 @@ class RunState:
 
     def _start(self, event: ev.RunStarted, record: ev.Record) -> None:
         self.run, self.release, self.environment = record.run, event.release, event.environment
-        self.manifest, self.started_at = event.manifest, record.ts
+        self.manifest, self.started_at, self.committed_at = event.manifest, record.ts, event.committed_at
         self.rehearsal = bool(event.options.get("sandbox"))
         self.rollback_of, self.limits = event.rollback_of, event.concurrency
         if any(data.get("action") == "deploy" for data in event.targets):

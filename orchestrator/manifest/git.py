@@ -1,4 +1,4 @@
-"""`${git.sha}` and `${git.branch}`: asked of git only when a manifest uses them."""
+"""`${git.sha}` and `${git.branch}`, asked of git only when a manifest uses them; and when the commit was made."""
 
 from __future__ import annotations
 
@@ -38,6 +38,10 @@ class Repository:
         """The branch checked out there."""
         hint = "no branch is checked out in most CI jobs: use the CI's own variable, such as ${env.GITHUB_REF_NAME}"
         return self._ask("symbolic-ref", "--short", "HEAD", hint=hint)
+
+    def committed_at(self) -> float:
+        """When the commit checked out there was committed, in epoch seconds."""
+        return float(self._ask("log", "-1", "--format=%ct", "HEAD", hint="run it in a checkout of a repository"))
 
     def _ask(self, *arguments: str, hint: str) -> str:
         import subprocess  # noqa: PLC0415 -- 10 ms that manifests without ${git.…} need not pay

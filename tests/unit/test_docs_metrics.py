@@ -1,4 +1,4 @@
-"""docs/metrics.md lists the metrics of a run: all of them, and nothing else."""
+"""docs/metrics.md lists the metrics, of a run and of all runs: all of them, and nothing else."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from world import World, target
 
 from orchestrator.core import events as ev
-from orchestrator.core.model import Policy
+from orchestrator.core.delivery import Release
+from orchestrator.core.model import Outcome, Policy
 from orchestrator.core.state import RunState
-from orchestrator.sinks.exposition import TEXT
+from orchestrator.sinks.exposition import TEXT, render
+from orchestrator.sinks.history import families_of
 from orchestrator.sinks.metrics import Metrics
 from orchestrator.testing import Script
 
@@ -39,18 +41,36 @@ def a_run(virtual: Virtual) -> Metrics:
     return metrics
 
 
-def exported(metrics: Metrics) -> dict[str, tuple[str, set[str]]]:
+def exported(text: bytes) -> dict[str, tuple[str, set[str]]]:
     """Kind and labels by name, as they stand in the text format."""
     found: dict[str, tuple[str, set[str]]] = {}
-    for family in text_string_to_metric_families(metrics.render(TEXT).decode()):
+    for family in text_string_to_metric_families(text.decode()):
         name = f"{family.name}_total" if family.type == "counter" else family.name
         labels = {label for sample in family.samples for label in sample.labels} - {"le"}
         found[name] = (family.type, labels)
     return found
 
 
-def test_the_table_is_what_is_exported(virtual: Virtual) -> None:
-    real = exported(a_run(virtual))
+def a_history() -> bytes:
+    """A failure, made good by the next release."""
+    releases = [
+        Release(
+            run=f"r{number}",
+            release="shop",
+            environment="prod",
+            manifest="release.yaml",
+            outcome=outcome,
+            started_at=number * 100.0,
+            ended_at=number * 100.0 + 50,
+            committed_at=1.0,
+        )
+        for number, outcome in enumerate((Outcome.FAILED, Outcome.SUCCEEDED))
+    ]
+    return render(families_of(releases, 0, 1000.0), TEXT)
+
+
+def test_the_tables_are_what_is_exported(virtual: Virtual) -> None:
+    real = exported(a_run(virtual).render(TEXT)) | exported(a_history())
     listed = {
         pages.codes(row[0])[0]: (row[1], set(pages.codes(row[2])))
         for row in pages.rows(pages.page("metrics"))
