@@ -91,7 +91,7 @@ def jenkins() -> dict[str, Job]:
     steps = list(re.finditer(r"\bsh '''\n(.*?)'''", text, flags=re.DOTALL))
     for step in steps:
         name = [stage for start, stage in stages if start < step.start()][-1]
-        scripts[name].append(step[1])
+        scripts[name].append(step[1].replace("\\\\", "\\"))  # as Groovy reads it
     if len(steps) != len(re.findall(r"\b(?:sh|bat|pwsh)\b", text)) or not all(scripts.values()):
         raise ValueError("Jenkinsfile: there are steps, or stages, whose shell lines aren't written as sh '''…'''")
     return {name: Job(name, tuple(found), environment) for name, found in scripts.items()}
