@@ -13,13 +13,14 @@ import anyio
 import anyio.to_thread
 from anyio.from_thread import start_blocking_portal
 
+from orchestrator.app.history import History
 from orchestrator.app.stores import State, is_alive, open_state
 from orchestrator.core.addresses import parse_listen
 from orchestrator.core.blobs import BlobPatience
 from orchestrator.web.access import Access, read_access
 from orchestrator.web.live import LiveSink
 from orchestrator.web.server import PageOptions, PageServer, page_server
-from orchestrator.web.site import Metrics
+from orchestrator.web.site import Exposition, Metrics
 
 PORT = 9465
 """The example in messages, and the default of `serve`."""
@@ -30,9 +31,6 @@ FAR = 10.0
 
 PATIENCE = BlobPatience(seconds=5.0, credentials=5.0)
 """People are told that the state can't be reached, rather than nothing at all for a minute."""
-
-MetricsOf = Callable[[State], Metrics]
-"""What `/metrics` answers over the runs of a state."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,17 +52,17 @@ def serving(listen: str, state: str | None, env: Mapping[str, str], *, option: s
     return Serving(host=host, port=port, access=read_access(host, env, option), option=option, state=state, env=env)
 
 
-async def serve(where: Serving, *, ready: Callable[[str], None], metrics: MetricsOf | None = None) -> None:
+async def serve(where: Serving, *, ready: Callable[[str], None]) -> None:
     """Until SIGINT or SIGTERM. `ready` is given the URL. Raises `UsageError` when the address can't be had."""
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as received:
-        async with page(where, metrics=metrics) as served:
+        async with page(where) as served:
             ready(served.url)
             async for _ in received:
                 break
 
 
 @asynccontextmanager
-async def page(where: Serving, *, metrics: MetricsOf | None = None) -> AsyncIterator[PageServer]:
+async def page(where: Serving) -> AsyncIterator[PageServer]:
     """On this event loop."""
     async with open_state(where.state, None, where.env, patience=PATIENCE) as state:
         every = NEAR if state.session is None else FAR
@@ -72,9 +70,20 @@ async def page(where: Serving, *, metrics: MetricsOf | None = None) -> AsyncIter
             host=where.host, port=where.port, access=where.access, option=where.option, list_every=every
         )
         alive = partial(is_alive, state) if state.session is None else _remembered(partial(is_alive, state), every)
-        of_state = metrics(state) if metrics is not None else None
-        async with page_server(state.runs, alive, options, clock=time.time, metrics=of_state) as served:
+        metrics = _metrics_of(state)
+        async with page_server(state.runs, alive, options, clock=time.time, metrics=metrics) as served:
             yield served
+
+
+def _metrics_of(state: State) -> Metrics:
+    """What `/metrics` answers over the runs of a state."""
+    history = History(state.runs)
+
+    async def answer(headers: Mapping[str, str]) -> Exposition:
+        body, about = await history.answer(headers.get("Accept", ""), headers.get("Accept-Encoding", ""))
+        return Exposition(body=body, headers=about)
+
+    return answer
 
 
 @asynccontextmanager

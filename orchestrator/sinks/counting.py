@@ -16,11 +16,15 @@ from orchestrator.sinks.exposition import PREFIX, Family, number, pairs
 class Counter:
     """Never falls; with labels, or the one series without."""
 
-    def __init__(self, name: str, help_text: str, *labels: str) -> None:
-        """`name`: with its `_total`, without our prefix."""
+    def __init__(self, name: str, help_text: str, *labels: str, begin: Sequence[tuple[str, ...]] = ()) -> None:
+        """`name`: with its `_total`, without our prefix.
+
+        `begin`: values of the labels that are known to come. They are there as 0 from the start, or Prometheus would
+        take their first 1 for where it began, and count nothing.
+        """
         self.name, self._help, self._labels = PREFIX + name, help_text, labels
         self._lock = Lock()
-        self._values: dict[tuple[str, ...], float] = {} if labels else {(): 0.0}
+        self._values: dict[tuple[str, ...], float] = dict.fromkeys(begin if labels else [()], 0.0)
 
     def add(self, amount: float, *values: str) -> None:
         """`values`: of the labels, in their order."""

@@ -41,7 +41,6 @@ def _of_last_runs(last: Iterable[Release], now: float) -> list[Family]:
     def each(value: Callable[[Release], float]) -> list[Sample]:
         return [(_labels(run), value(run)) for run in runs]
 
-    info = [({"run": run.run, "release": run.release, "environment": run.environment}, 1.0) for run in runs]
     outcomes = [
         (_labels(run, outcome=str(outcome)), float(run.outcome is outcome)) for run in runs for outcome in Outcome
     ]
@@ -49,7 +48,6 @@ def _of_last_runs(last: Iterable[Release], now: float) -> list[Family]:
         (_labels(run, state=str(state)), float(run.targets.get(state, 0))) for run in runs for state in TargetState
     ]
     return [
-        gauge("run_info", "The last run of each manifest and environment, as labels; its value is 1.", info),
         gauge(
             "last_run_start_time_seconds",
             "When the last run started, in seconds since the epoch.",

@@ -65,7 +65,12 @@ class Instruments:
         self._rollbacks = Counter(
             "rollbacks_total", "Rollbacks of a target that were started: by CodeDeploy itself, or of the release."
         )
-        self._deployments = Counter("deployments_total", "Deployments that ended, by outcome.", "outcome")
+        self._deployments = Counter(
+            "deployments_total",
+            "Deployments that ended, by outcome.",
+            "outcome",
+            begin=[("succeeded",), ("failed",), ("stopped",)],
+        )
 
     def families(self) -> list[Family]:
         return [

@@ -94,7 +94,7 @@ def _app(render: Render) -> WSGIApplication:
         with one_at_a_time:
             accept, encoding = environ.get("HTTP_ACCEPT", ""), environ.get("HTTP_ACCEPT_ENCODING", "")
             body, headers = metrics_response(render, accept, encoding)
-        start_response("200 OK", list(headers.items()))
+        start_response("200 OK", [*headers.items(), ("Content-Length", str(len(body)))])
         return [b"" if method == "HEAD" else body]
 
     return answer

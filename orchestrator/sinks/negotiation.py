@@ -35,7 +35,7 @@ def metrics_response(render: Render, accept: str, accept_encoding: str) -> tuple
 
         body = bytes(gzip_compress(body, _LEVEL))
         headers["Content-Encoding"] = "gzip"
-    return body, headers | {"Content-Length": str(len(body))}
+    return body, headers
 
 
 def chosen_format(accept: str) -> Format:

@@ -30,7 +30,7 @@ async def answer(
     response = web.Response(status=status, headers={**HEADERS, "Cache-Control": cache, "Vary": "Accept-Encoding"})
     response.headers["Content-Type"] = f"{content_type}; charset=utf-8"
     response.headers.update(headers or {})
-    if len(data) > WORTH and takes_gzip(request):
+    if len(data) > WORTH and "Content-Encoding" not in response.headers and takes_gzip(request):
         data = await anyio.to_thread.run_sync(lambda: gzip.compress(data, LEVEL, mtime=0))
         response.headers["Content-Encoding"] = "gzip"
     response.body = data

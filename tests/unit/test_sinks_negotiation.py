@@ -68,11 +68,9 @@ def test_a_response_says_what_it_is() -> None:
     plain, headers = metrics_response(metrics.render, "", "")
     assert headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
     assert "Content-Encoding" not in headers
-    assert int(headers["Content-Length"]) == len(plain)
     packed, headers = metrics_response(metrics.render, PROMETHEUS_2, "gzip")
     assert headers["Content-Type"] == "application/openmetrics-text; version=1.0.0; charset=utf-8"
     assert headers["Content-Encoding"] == "gzip"
-    assert int(headers["Content-Length"]) == len(packed)
     assert gzip.decompress(packed).endswith(b"# EOF\n")
     assert b"# EOF" not in plain
 
