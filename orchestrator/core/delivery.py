@@ -20,7 +20,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from orchestrator.core.model import Outcome, TargetState
-from orchestrator.core.outcome import FAILURES
+from orchestrator.core.outcome import FAILURES, outcome_told
 from orchestrator.core.state import RunState
 
 FAILED = frozenset({Outcome.FAILED, Outcome.ROLLED_BACK, Outcome.ROLLBACK_FAILED})
@@ -70,7 +70,7 @@ def release_of(state: RunState) -> Release | None:
         release=state.release,
         environment=state.environment,
         manifest=state.manifest,
-        outcome=state.outcome,
+        outcome=outcome_told(state),
         started_at=state.started_at,
         ended_at=state.ended_at if state.is_finished else None,
         committed_at=state.committed_at,

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 from orchestrator.core import events as ev
 from orchestrator.core.model import Outcome
+from orchestrator.core.outcome import outcome_told
 from orchestrator.core.state import RunState
 from orchestrator.sinks.exposition import Family, Format, gauge, render
 from orchestrator.sinks.instruments import Detail, Instruments
@@ -126,7 +127,7 @@ def _view(state: RunState) -> _RunView:
         environment=state.environment,
         started_at=state.started_at,
         ended_at=state.ended_at,
-        outcome=state.outcome,
+        outcome=outcome_told(state),
         rates=dict(state.budget_rates),
     )
 

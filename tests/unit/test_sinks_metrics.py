@@ -12,6 +12,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families
 
 from orchestrator.core import events as ev
+from orchestrator.core import gate_events as gev
 from orchestrator.core.model import Outcome, TargetState
 from orchestrator.sinks.exposition import OPENMETRICS, TEXT
 from orchestrator.sinks.metrics import Metrics
@@ -263,3 +264,12 @@ def test_a_target_whose_state_is_the_same_keeps_its_lines_and_one_that_changes_d
         )
         found = 'target_instances{application="api",deployment_group="canary",status="Succeeded"}'
         assert values(metrics)[found] == count
+
+
+def test_a_run_that_waits_for_somebody_is_blocked_and_runs_again_when_it_is_resumed() -> None:
+    metrics = Metrics()
+    feed = Feed(metrics)
+    feed.tell(gev.RunBlocked(reason="cab", gates=("cab",)))
+    assert values(metrics)['run_outcome{outcome="blocked"}'] == 1.0
+    feed.tell(ev.RunResumed(version="0", host="h", pid=2))
+    assert values(metrics)['run_outcome{outcome="running"}'] == 1.0
