@@ -11,11 +11,12 @@ from itertools import pairwise
 
 from orchestrator.core.model import Target
 from orchestrator.core.state import RunState, TargetRun
+from orchestrator.web.dag_nodes import Node, node_markup
 from orchestrator.web.dagplan import DagPlan, Spot, plan_dag
 from orchestrator.web.folding import Structure, Wish
-from orchestrator.web.html import NOTHING, Markup, join, tag
-from orchestrator.web.links import element_id, target_anchor
-from orchestrator.web.looks import glyph, words
+from orchestrator.web.html import Markup, join, tag
+from orchestrator.web.links import element_id
+from orchestrator.web.looks import words
 from orchestrator.wording.facts import how_long, progress
 from orchestrator.wording.text import one_line, plural
 from orchestrator.wording.waiting import waits_for, why
@@ -65,11 +66,20 @@ def dag_nodes(state: RunState, now: float, *, critical: Collection[str] = (), li
     on_path = frozenset(critical)
     many = len(plan.spots) > len(plan.lines) + len(plan.frames) + 60
     return {
-        element_id("node", spot.id): _node(
-            spot, state.targets[spot.id], state, now, critical=spot.id in on_path, linked=linked, reachable=not many
-        )
+        element_id("node", spot.id): node_markup(_node(spot, state, now, on_path), linked=linked, reachable=not many)
         for spot in plan.spots
     }
+
+
+def _node(spot: Spot, state: RunState, now: float, critical: Collection[str]) -> Node:
+    target = state.targets[spot.id]
+    return Node(
+        spot=spot,
+        state=target.state,
+        status=_status(target, now) if spot.shape == "box" else "",
+        tip=_tip(target, state),
+        critical=spot.id in critical,
+    )
 
 
 def critical_edges(state: RunState, critical: Sequence[str]) -> Markup:
@@ -114,49 +124,6 @@ def _way(plan: DagPlan, start: str, end: str) -> str | None:
 
 def _line(kind: str, path: str, source: str) -> Markup:
     return tag("path", class_=kind, d=path, data_from=source)
-
-
-# --- nodes -----------------------------------------------------------------------------------------------------------
-
-
-def _node(
-    spot: Spot, target: TargetRun, state: RunState, now: float, *, critical: bool, linked: bool, reachable: bool
-) -> Markup:
-    look = f"node {spot.shape} s-{target.state}{' critical' if critical else ''}"
-    rim = tag("rect", width=spot.width, height=spot.height, rx=3 if spot.shape == "cell" else 6)
-    return tag(
-        "a" if linked else "g",
-        tag("title", _tip(target, state)),
-        rim,
-        *_inside(spot, target, now),
-        id=element_id("node", target.id),
-        href=target_anchor(target.id) if linked else None,
-        class_=look,
-        transform=f"translate({spot.x:.1f} {spot.y:.1f})",
-        tabindex=None if reachable or not linked else -1,
-    )
-
-
-def _inside(spot: Spot, target: TargetRun, now: float) -> tuple[Markup, ...]:
-    middle = spot.height / 2
-    match spot.shape:
-        case "cell":
-            return (glyph(target.state, middle, middle),)
-        case "box":
-            below = tag("text", _status(target, now), class_="status", x=32, y=36)
-            return (
-                tag("rect", class_="band", width=24, height=spot.height, rx=6),
-                glyph(target.state, 12, middle),
-                _label(spot, 32, 19),
-                below,
-            )
-        case _:
-            return (glyph(target.state, 11, middle), _label(spot, 22, middle + 4))
-
-
-def _label(spot: Spot, x: float, y: float) -> Markup:
-    faint = tag("tspan", spot.faint, class_="faint") if spot.faint else NOTHING
-    return tag("text", faint, spot.label, class_="label", x=x, y=y)
 
 
 def _status(target: TargetRun, now: float) -> str:

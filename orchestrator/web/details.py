@@ -9,7 +9,7 @@ from orchestrator.core.gate_state import GateRun, HookRun
 from orchestrator.core.model import describe_revision, revision_from_api
 from orchestrator.core.spans import spans_of
 from orchestrator.core.state import TargetRun
-from orchestrator.web.gantt import SPAN_NAMES
+from orchestrator.web.gantt_rows import SPAN_NAMES
 from orchestrator.web.happened import events_about
 from orchestrator.web.html import Content, Markup, join, tag
 from orchestrator.web.picture import Picture

@@ -7,47 +7,31 @@ that is over they stand by when they began. Each row is a link with the id `bar/
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC
 from itertools import pairwise
 
 from orchestrator.core.forecast import Forecast
 from orchestrator.core.spans import Span, spans_of
 from orchestrator.core.state import RunState, TargetRun
 from orchestrator.web.axis import Axis, axis
-from orchestrator.web.html import NOTHING, Markup, join, tag
-from orchestrator.web.links import element_id, target_anchor
-from orchestrator.web.looks import fit, glyph, words
-from orchestrator.wording.text import clock_time, duration, one_line, plural
+from orchestrator.web.gantt_rows import BAR, CHART, END, LABELS, ROOMY, WAITS, Bar, Row, row_markup, tip_of
+from orchestrator.web.html import Markup, join, tag
+from orchestrator.web.links import element_id
+from orchestrator.wording.text import plural
 
 NOW_LINE = "now-line"
 CRITICAL_BARS = "critical-bars"
 """Ids of what changes beside the rows."""
 
-LABELS, CHART, END = 210.0, 780.0, 26.0
-"""Pixels: the names, the time, and what is left free behind it."""
 _TOP, _BOTTOM = 30.0, 16.0
+"""Pixels, for the times and for the word at the line of now."""
 
 _HEIGHTS = ((60, 26.0), (250, 20.0), (10**9, 15.0))
 """Up to so many rows, each so high."""
-_ROOMY = 18.0
-"""Rows that are higher have bigger names."""
 
-SPAN_NAMES = {
-    "needs": "waited for its needs",
-    "upload": "bundle",
-    "queue": "waited for a place",
-    "blocked": "blocked",
-    "starting": "starting",
-    "running": "deployment",
-    "attempt": "failed attempt",
-    "baking": "bake",
-    "rolling_back": "rollback",
-}
-_THICKNESS = {"needs": 0.08, "queue": 0.08, "blocked": 0.16, "upload": 0.3, "starting": 0.3}
-"""Shares of a row's height; of all others `_BAR`."""
-_BAR = 0.58
+_COARSE = 6.0
+"""Pixels in which what only waits grows: else each of a thousand rows would change all the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +101,7 @@ class Gantt:
             self._critical(),
             self._now_line(),
             xmlns="http://www.w3.org/2000/svg",
-            class_="gantt" if chart.row > _ROOMY else "gantt dense",
+            class_="gantt" if chart.row > ROOMY else "gantt dense",
             role="group",
             aria_label=f"{plural(len(chart.order), 'target')} in time",
             width=width,
@@ -152,7 +136,7 @@ class Gantt:
             end = self.state.targets[before].ended_at or self.forecast.ends.get(before)
             if end is not None:
                 top, bottom = number[before], number[after]
-                edge = _BAR / 2 * chart.row * (1 if bottom > top else -1)
+                edge = BAR / 2 * chart.row * (1 if bottom > top else -1)
                 steps.append(f"M{chart.x(end):.1f} {chart.middle(top) + edge:.1f}V{chart.middle(bottom) - edge:.1f}")
         path = "".join(steps) or "M0 0"
         return tag("path", id=CRITICAL_BARS if self.ids else None, class_="critical", d=path)
@@ -160,30 +144,48 @@ class Gantt:
     # --- rows --------------------------------------------------------------------------------------------------------
 
     def _row(self, target: TargetRun, number: int) -> Markup:
-        chart, spans = self.chart, spans_of(target, self.state, self.now)
-        size = 12.0 if chart.row > _ROOMY else 10.0
-        critical = " critical" if target.id in self.forecast.critical else ""
-        return tag(
-            "a",
-            tag("title", _tip(target, spans)),
-            tag("rect", class_="lane", width=LABELS + CHART + END, height=chart.row),
-            tag("text", fit(target.id, LABELS - 14, size * 1.04), x=8, y=chart.row / 2 + size * 0.36),
-            join(_span(span, chart) for span in spans),
-            self._expected(target),
-            _end_mark(target, spans, chart),
-            id=element_id("bar", target.id) if self.ids else None,
-            href=target_anchor(target.id),
-            class_=f"row s-{target.state}{critical}",
-            transform=f"translate(0 {chart.y(number):.1f})",
-            tabindex=-1,
+        spans = tuple(self._shown(target))
+        bars = tuple(
+            Bar(span.kind, round(self.chart.x(span.start), 1), round(self.chart.x(span.end), 1)) for span in spans
         )
+        row = Row(
+            id=target.id,
+            state=target.state,
+            critical=target.id in self.forecast.critical,
+            y=self.chart.y(number),
+            height=self.chart.row,
+            tip=tip_of(target, spans, self.now),
+            bars=(*bars, *self._expected(target)),
+            mark=self._mark(target, bars),
+            has_id=self.ids,
+        )
+        return row_markup(row)
 
-    def _expected(self, target: TargetRun) -> Markup:
+    def _shown(self, target: TargetRun) -> Iterator[Span]:
+        """Of what waits for its needs nothing yet; what waits for something else grows now and then."""
+        for span in spans_of(target, self.state, self.now):
+            if span.end < self.now or span.kind not in WAITS or self.state.ended_at is not None:
+                yield span
+            elif span.kind != "needs":
+                axis = self.chart.axis
+                step = _COARSE / axis.width * (axis.end - axis.start)
+                end = axis.start + (self.now - axis.start) // step * step
+                if end > span.start:
+                    yield Span(span.kind, span.start, end)
+
+    def _expected(self, target: TargetRun) -> tuple[Bar, ...]:
         end = self.forecast.ends.get(target.id)
         if end is None or end <= self.now:
-            return NOTHING
-        start = self.forecast.starts.get(target.id, self.now)
-        return _bar("expected", self.chart.x(start), self.chart.x(end), _BAR * self.chart.row, self.chart)
+            return ()
+        start = self.forecast.starts.get(target.id)
+        if start is None:  # it runs
+            return (Bar("expected", round(self.chart.x(self.now), 1), round(self.chart.x(end))),)
+        return (Bar("expected", round(self.chart.x(start) / 2) * 2, round(self.chart.x(end) / 2) * 2),)
+
+    def _mark(self, target: TargetRun, bars: Sequence[Bar]) -> float | None:
+        if not target.state.is_final or target.ended_at is None:
+            return None
+        return max(round(self.chart.x(target.ended_at), 1), *(bar.end for bar in bars[-1:]), 0.0)
 
 
 def gantt_svg(state: RunState, now: float, forecast: Forecast) -> Markup:
@@ -199,29 +201,3 @@ def _tick(chart: Chart, when: float, label: str) -> Markup:
 
 def _centred(text: str, x: float, y: float) -> Markup:
     return tag("text", text, x=x, y=y, text_anchor="middle")
-
-
-def _span(span: Span, chart: Chart) -> Markup:
-    height = _THICKNESS.get(span.kind, _BAR) * chart.row
-    return _bar(span.kind, chart.x(span.start), chart.x(span.end), height, chart)
-
-
-def _bar(kind: str, x: float, end: float, height: float, chart: Chart) -> Markup:
-    y = (chart.row - height) / 2
-    return tag("rect", class_=f"span {kind}", x=x, y=y, width=max(1.0, end - x), height=height, rx=min(2.0, height / 2))
-
-
-def _end_mark(target: TargetRun, spans: Sequence[Span], chart: Chart) -> Markup:
-    if not target.state.is_final or target.ended_at is None:
-        return NOTHING
-    end = max([chart.x(target.ended_at), *(chart.x(span.end) for span in spans[-1:])])
-    return glyph(target.state, end + 9, chart.row / 2)
-
-
-def _tip(target: TargetRun, spans: Sequence[Span]) -> str:
-    parts = [f"{one_line(target.id)}: {words(target.state)}"]
-    parts += [
-        f"{SPAN_NAMES[span.kind]} {duration(span.end - span.start)} from {clock_time(span.start, UTC)}"
-        for span in spans
-    ]
-    return "; ".join(parts)

@@ -7,7 +7,9 @@ The output is HTML5 as well as well-formed XML, so that an SVG can stand in a fi
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from functools import cache, lru_cache
 from html import escape
 from urllib.parse import quote
 
@@ -36,17 +38,23 @@ NOTHING = Markup()
 
 def text(value: str) -> Markup:
     """Text as markup: nothing in it is obeyed by a browser, a terminal or whoever copies it."""
+    if _is_plain(value):
+        return Markup(value)
     if value.isascii() and value.isprintable():
         return Markup(escape(value))
     return Markup(escape(clean(value).translate(_NO_XML)))
 
 
 def tag(name: str, /, *children: Content, **attributes: Attribute) -> Markup:
-    """An element. `class_`, `for_` and so on stand for `class`, `for`; an underscore inside a name is a hyphen."""
-    opening = f"<{name}{''.join(_attribute(key, value) for key, value in attributes.items())}"
+    """An element. `class_` and `for_` stand for `class` and `for`; an underscore inside a name is a hyphen."""
+    opening = f"<{name}"
+    for key, value in attributes.items():
+        if value is not None and value is not False:
+            opening += f' {_attribute_name(key)}="{_attribute_value(value)}"'
     if name in _VOID:
         return Markup(opening + "/>")
-    return Markup(f"{opening}>{''.join(map(_content, children))}</{name}>")
+    inside = "".join([child if isinstance(child, Markup) else _content(child) for child in children])
+    return Markup(f"{opening}>{inside}</{name}>")
 
 
 def join(parts: Iterable[Content], between: Content = None) -> Markup:
@@ -66,6 +74,7 @@ def stylesheet(css: str) -> Markup:
     return Markup(f"<style>{css}</style>")
 
 
+@lru_cache(maxsize=1 << 15)
 def in_url(part: str) -> str:
     """One segment of a URL's path, query or fragment: all but letters, digits and `_.-~` is percent-encoded."""
     return quote(clean(part), safe="")
@@ -77,14 +86,23 @@ def _content(value: Content) -> str:
     return value if isinstance(value, Markup) else text(value)
 
 
-def _attribute(name: str, value: Attribute) -> str:
-    if value is None or value is False:
+@cache
+def _attribute_name(key: str) -> str:
+    return key.rstrip("_").replace("_", "-")
+
+
+def _attribute_value(value: str | float | bool) -> str:  # noqa: FBT001 - any value that an attribute may have
+    if isinstance(value, str):
+        # Line feeds of an attribute would become spaces in XML.
+        return value if _is_plain(value) else text(value).replace("\n", "&#10;")
+    if value is True:
         return ""
-    shown = "" if value is True else _number(value) if isinstance(value, float) else text(str(value))
-    # Line feeds of an attribute would become spaces in XML.
-    return f' {name.rstrip("_").replace("_", "-")}="{shown}"'.replace("\n", "&#10;")
+    return f"{value:.1f}".removesuffix(".0") if isinstance(value, float) else str(value)
 
 
-def _number(value: float) -> str:
-    """With a tenth of a pixel at most."""
-    return f"{value:.1f}".removesuffix(".0")
+_PLAIN = re.compile(r"[ !#-%(-;=?-~]*").fullmatch
+"""ASCII that needs no escape."""
+
+
+def _is_plain(value: str) -> bool:
+    return _PLAIN(value) is not None

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import lru_cache
+
 from orchestrator.core.model import TargetState
 from orchestrator.core.state import TargetRun
 from orchestrator.web.heading import tally
-from orchestrator.web.html import Content, Markup, join, tag
+from orchestrator.web.html import Markup, join, tag
 from orchestrator.web.links import element_id, target_anchor, target_url
 from orchestrator.web.looks import words
 from orchestrator.web.picture import Picture
@@ -50,29 +53,62 @@ def _ordered(picture: Picture) -> list[TargetRun]:
 
 
 def target_row(target: TargetRun, picture: Picture) -> Markup:
-    href = target_anchor(target.id) if picture.inline else target_url(picture.view.run, target.id)
     waiting = waits_for(target, picture.state)
+    row = _Row(
+        id=target.id,
+        run=picture.view.run,
+        state=target.state,
+        done=_done(target),
+        progress=progress(target.overview),
+        time=_time(target, picture),
+        deployment_id=target.deployment_id or "",
+        why=f"waits for {waiting}" if waiting else why(target),
+        inline=picture.inline,
+    )
+    return _markup(row)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Row:
+    id: str
+    run: str
+    state: TargetState
+    done: tuple[int, int] | None
+    """Instances that are done, of how many; None: it isn't worth a bar."""
+    progress: str
+    time: str
+    deployment_id: str
+    why: str
+    inline: bool
+
+
+@lru_cache(maxsize=1 << 13)
+def _markup(row: _Row) -> Markup:
+    """Pure; remembered, since most rows stay as they are from one drawing to the next."""
+    href = target_anchor(row.id) if row.inline else target_url(row.run, row.id)
+    name = one_line(row.id)
+    bar = None
+    if row.done is not None:
+        bar = join([tag("progress", value=row.done[0], max=row.done[1], aria_label=f"Instances of {name}"), " "])
     return tag(
         "tr",
-        tag("td", state_word(target.state)),
-        tag("th", tag("a", one_line(target.id), href=href), scope="row"),
-        tag("td", *_instances(target)),
-        tag("td", _time(target, picture)),
-        tag("td", tag("code", target.deployment_id) if target.deployment_id else None),
-        tag("td", f"waits for {waiting}" if waiting else why(target)),
-        id=None if picture.inline else element_id("target", target.id),
-        data_target=one_line(target.id),
-        data_state=str(target.state),
+        tag("td", state_word(row.state)),
+        tag("th", tag("a", name, href=href), scope="row"),
+        tag("td", bar, row.progress),
+        tag("td", row.time),
+        tag("td", tag("code", row.deployment_id) if row.deployment_id else None),
+        tag("td", row.why),
+        id=None if row.inline else element_id("target", row.id),
+        data_target=name,
+        data_state=str(row.state),
     )
 
 
-def _instances(target: TargetRun) -> tuple[Content, ...]:
-    shown = progress(target.overview)
-    if not shown or target.state.is_final:
-        return (shown,)
+def _done(target: TargetRun) -> tuple[int, int] | None:
     total = sum(target.overview.values())
-    done = total - target.overview.get("Pending", 0) - target.overview.get("InProgress", 0)
-    return (tag("progress", value=done, max=total, aria_label=f"Instances of {one_line(target.id)}"), " ", shown)
+    if target.state.is_final or not total:
+        return None
+    return total - target.overview.get("Pending", 0) - target.overview.get("InProgress", 0), total
 
 
 def _time(target: TargetRun, picture: Picture) -> str:
