@@ -45,6 +45,7 @@ class ViewOptions:
     """What this process was given: terminals and CI systems say there what they are."""
     serve: str | None = None
     """HOST:PORT of the page."""
+    report: Path | None = None
 
     @property
     def measures(self) -> bool:
@@ -94,6 +95,8 @@ async def open_views(
             await _add_metrics(views, options, stack)
         if options.serve is not None:
             await _add_page(views, options.serve, state, options.env, stack)
+        if options.report is not None:
+            await _add_report(views, options.report, state, options.env, stack)
         yield views
 
 
@@ -106,6 +109,16 @@ async def _add_page(
     views.sinks.append(sink)
     views.historians.append(sink.remember)
     views.console.say(f"page at {url}")
+
+
+async def _add_report(
+    views: Views, path: Path, state: str | None, env: Mapping[str, str], stack: AsyncExitStack
+) -> None:
+    from orchestrator.app.reporting import report_beside  # noqa: PLC0415 - only when asked for
+
+    seen = await stack.enter_async_context(report_beside(path, state, env, views.console.say))
+    views.sinks.append(seen)
+    views.historians.append(seen.remember)
 
 
 def _console(options: ViewOptions, stderr: TextIO, rates: Callable[[], Rates]) -> Console:

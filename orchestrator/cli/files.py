@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 
+from orchestrator.app.files import is_special, write_whole
 from orchestrator.core.errors import UsageError
+
+__all__ = ["check_writable", "write_whole"]
 
 
 def check_writable(path: Path | None, option: str) -> None:
@@ -23,7 +25,7 @@ def check_writable(path: Path | None, option: str) -> None:
 def _problem(path: Path) -> str | None:
     if path.is_dir():
         return "it is a folder"
-    if _is_special(path):
+    if is_special(path):
         return None if os.access(path, os.W_OK) else "it may not be written"
     folder = path.resolve().parent  # of what a link leads to
     if not folder.is_dir():
@@ -31,25 +33,3 @@ def _problem(path: Path) -> str | None:
     if not os.access(folder, os.W_OK):
         return f"the folder {folder} may not be written"
     return None
-
-
-def _is_special(path: Path) -> bool:
-    """/dev/stdout, /dev/null, a named pipe: written to, never replaced."""
-    return path.exists() and not path.is_file() and not path.is_dir()
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Replaces the file at once, so that no reader sees a part of it. Raises OSError, and leaves nothing behind."""
-    if _is_special(path):
-        path.write_text(text, encoding="utf-8")
-        return
-    path = path.resolve()
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as out:
-            out.write(text)
-            os.fchmod(out.fileno(), 0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

@@ -24,6 +24,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "status": ("status", "Show a run, live or ended, from its journal."),
     "runs": ("status", "List the runs, newest first."),
     "serve": ("serve", "Serve the page over the runs of a state, to look at in a browser."),
+    "report": ("report", "Write a run as one HTML file, for CI artifacts and for print."),
     "cancel": ("cancel", "Ask the process that carries a run on to end it."),
     "approve": ("approve", "Approve or reject a gate that a run waits at."),
     "unlock": ("unlock", "Take away the locks of a run that nobody carries on any more."),

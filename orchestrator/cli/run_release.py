@@ -142,11 +142,12 @@ def finish(
 
 def view_options_of(given: Mapping[str, Any], stderr: TextIO, env: Mapping[str, str]) -> ViewOptions:
     """Raises `UsageError` for files that can't be written."""
-    for name in ("result", "metrics_textfile"):
+    for name in ("result", "report", "metrics_textfile"):
         check_writable(given[name], f"--{name.replace('_', '-')}")
     return ViewOptions(
         output=choose_output(given["output"], stderr, env),
         events=given["events"],
+        report=given["report"],
         metrics_listen=given["metrics_listen"],
         metrics_textfile=given["metrics_textfile"],
         pushgateway=given["pushgateway"],

@@ -30,6 +30,11 @@ def asset_url(name: str) -> str:
     return _url(name, _files()[name])
 
 
+def sheet(name: str) -> str:
+    """The text of a style sheet, for what stands alone."""
+    return _files()[name].content.decode()
+
+
 @cache
 def _files() -> Mapping[str, Asset]:
     found: dict[str, Asset] = {}

@@ -63,9 +63,9 @@ class Chronicle:
         self._latest = {subject: seq for subject, seq in self._latest.items() if seq >= first}
 
 
-def read_chronicle(records: Iterable[Record]) -> tuple[RunState, Chronicle]:
+def read_chronicle(records: Iterable[Record], kept: int = KEPT) -> tuple[RunState, Chronicle]:
     """The run as these records tell it, and the last of what they tell. Raises `StateError` as `core.state.fold`."""
-    state, chronicle = RunState(), Chronicle()
+    state, chronicle = RunState(), Chronicle(kept)
     for record in records:
         state.apply(record)
         chronicle.handle(record, state)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from orchestrator.core.state import RunState
 from orchestrator.web.chronicle import Told
@@ -26,3 +26,10 @@ class RunView:
     """Why its journal can't be read; what stands in `state` is then as much as could."""
     rollback: RunView | None = None
     """The run that rolls this one back, where its journal is there to be read."""
+
+    def with_rollback(self, rollback: RunView) -> RunView:
+        return replace(self, rollback=rollback)
+
+    def carried_on(self, *, alive: bool) -> RunView:
+        """The same, where more is known of whether a process carries it on."""
+        return replace(self, alive=alive)
