@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 AWSCLI := .venv-awscli
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test programs lint format unit simulate kills mutants large conformance bench constraints clean
+.PHONY: help demo test programs lint format unit simulate kills mutants large conformance bench pictures constraints clean
 
 help: ## What there is to make
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -53,6 +53,9 @@ large: $(VENV)/.installed ## Packs a file of 4.5 GB in every format, for tar, gu
 
 conformance: $(VENV)/.installed ## The verdicts of bundle check next to the agent's, by topic
 	PYTHONPATH=tests $(BIN)/python -W ignore -m conformance.score
+
+pictures: $(VENV)/.installed ## Draws docs/images anew; a test says when that is due
+	PYTHONPATH=tests $(BIN)/python -m pictures
 
 lint: $(VENV)/.installed ## Style, types, and the one-way imports
 	$(BIN)/ruff check .

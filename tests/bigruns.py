@@ -161,8 +161,8 @@ def _life(each: Target, number: int, ready: float, start: float) -> list[tuple[f
         (upload, ev.UploadStarted(application=name, region=region, targets=members)),
         (upload + 1.5, pinned),
         (start - 1, ev.TargetReady(target=each.id, waited=start - 1 - ready)),
-        (start - 1, _intended(each)),
-        (start, _started(each, number)),
+        (start - 1, intended(each)),
+        (start, started(each, number)),
         (
             start + 10,
             ev.DeploymentProgressed(target=each.id, deployment_id=deployment, status="InProgress", overview=done),
@@ -183,7 +183,7 @@ def _id(number: int) -> str:
     return f"d-{number:09X}"
 
 
-def _intended(each: Target) -> ev.DeploymentIntended:
+def intended(each: Target) -> ev.DeploymentIntended:
     return ev.DeploymentIntended(
         target=each.id,
         token=f"orchestrator:big/{each.id}",
@@ -202,16 +202,21 @@ _REVISION: Mapping[str, object] = {
 }
 
 
-def _started(each: Target, number: int) -> ev.DeploymentStarted:
+def started(each: Target, number: int) -> ev.DeploymentStarted:
     return ev.DeploymentStarted(target=each.id, token="t", deployment_id=_id(number), timeout=2700.0)
+
+
+def unfinished(each: Target, number: int, *, done: int, of: int) -> ev.DeploymentProgressed:
+    """So many instances are done, one is under way."""
+    counted = {"Succeeded": done, "InProgress": 1, "Pending": of - done - 1}
+    return ev.DeploymentProgressed(target=each.id, deployment_id=_id(number), status="InProgress", overview=counted)
 
 
 def _running(each: Target, number: int, text: str) -> Iterator[Sequence[ev.Event]]:
     yield [ev.TargetReady(target=each.id, waited=0.5)]
-    yield [_intended(each)]
-    yield [_started(each, number)]
-    counted = {"Succeeded": number % 3, "InProgress": 1, "Pending": 3 - number % 3}
-    yield [ev.DeploymentProgressed(target=each.id, deployment_id=_id(number), status="InProgress", overview=counted)]
+    yield [intended(each)]
+    yield [started(each, number)]
+    yield [unfinished(each, number, done=number % 3, of=4)]
 
 
 def _succeeded(each: Target, number: int, text: str) -> Iterator[Sequence[ev.Event]]:
@@ -291,7 +296,7 @@ def _rolled_back(each: Target, number: int, text: str) -> Iterator[Sequence[ev.E
 
 
 def _errored(each: Target, number: int, text: str) -> Iterator[Sequence[ev.Event]]:
-    yield [_intended(each)]
+    yield [intended(each)]
     yield [ev.TargetFinished(target=each.id, state=S.ERRORED, reason=f"CreateDeployment: AccessDeniedException{text}")]
 
 
@@ -320,7 +325,7 @@ def _pending(each: Target, number: int, text: str) -> Iterator[Sequence[ev.Event
 
 
 def _starting(each: Target, number: int, text: str) -> Iterator[Sequence[ev.Event]]:
-    yield [_intended(each)]
+    yield [intended(each)]
 
 
 _FATES: Mapping[TargetState, Fate] = {

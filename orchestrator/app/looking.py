@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from orchestrator.app.stores import is_alive, open_state
+from orchestrator.core.errors import UsageError
+from orchestrator.core.events import RunStarted
+from orchestrator.core.model import Target
+from orchestrator.core.plan import target_from_dict
 from orchestrator.core.runs import JournalContents, RunStore, RunSummary
 from orchestrator.core.state import RunState, fold
 
@@ -31,6 +35,15 @@ async def look_at_run(run: str | None, state: str | None, env: Mapping[str, str]
             run_id = found.rollback_of
             found = await kept.runs.load_run(run_id)
         return found, await is_alive(kept, run_id)
+
+
+async def targets_of_run(run: str, state: str | None, env: Mapping[str, str]) -> tuple[tuple[Target, ...], RunState]:
+    """The targets as the run was planned, and its state. Raises as the store does; `UsageError` when it is empty."""
+    async with open_state(state, None, env) as kept:
+        contents = await kept.runs.read_run(await kept.runs.find_run(run))
+    if not contents.records or not isinstance(began := contents.records[0].event, RunStarted):
+        raise UsageError(f"run {run} has no targets: nothing was recorded", hint="orchestrator runs lists the runs")
+    return tuple(target_from_dict(each) for each in began.targets), fold(contents.records)
 
 
 async def list_runs(state: str | None, env: Mapping[str, str]) -> list[RunSummary]:

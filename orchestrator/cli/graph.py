@@ -1,58 +1,48 @@
-"""`orchestrator graph MANIFEST`."""
+"""`orchestrator graph MANIFEST|RUN`."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Any
 
 import click
 
 from orchestrator.cli.options import (
     environment_option,
     environment_variables,
-    manifest_argument,
     option,
     selection_options,
+    state_option,
     variable_option,
 )
 
 
 @click.command()
-@manifest_argument
+@click.argument("manifest", metavar="MANIFEST|RUN")
 @environment_option
 @selection_options
 @variable_option
+@state_option
 @option(
     "--format",
     "form",
     of="graph",
-    type=click.Choice(["mermaid", "dot"]),
+    type=click.Choice(["mermaid", "dot", "svg"]),
     default="mermaid",
     show_default=True,
-    help="The language of the drawing.",
+    help="The language of the drawing; svg is the drawing itself, light or dark as its viewer is.",
 )
-def graph(
-    manifest: Path,
-    environment: str | None,
-    variables: tuple[tuple[str, str], ...],
-    form: str,
-    select: tuple[str, ...],
-    exclude: tuple[str, ...],
-    *,
-    include_needs: bool,
-    include_dependents: bool,
-) -> None:
-    """Draw what depends on what in MANIFEST: solid edges for needs, dashed ones for after. Offline.
+def graph(manifest: str, **given: Any) -> None:
+    """Draw what depends on what: solid edges for needs, dashed ones for after. Of a manifest it is offline.
+
+    Of a RUN (its id, or an unambiguous beginning of it) an SVG shows how each target stands, and the chain that decides
+    when the run ends. What is no file is taken for a run.
 
     \b
       orchestrator graph release.yaml -e staging                        for a README or a pull request
-      orchestrator graph release.yaml -e staging --format dot | dot -Tsvg > graph.svg
+      orchestrator graph release.yaml -e staging --format svg > graph.svg
+      orchestrator graph release.yaml -e staging --format dot | dot -Tpng > graph.png
+      orchestrator graph 20261124-0901 --format svg > run.svg
     """
-    from orchestrator.app.offline import graph_targets  # noqa: PLC0415 - not for --help
-    from orchestrator.cli.show_graph import dot, mermaid  # noqa: PLC0415 - as above
-    from orchestrator.core.selection import select as select_targets  # noqa: PLC0415 - as above
+    from orchestrator.cli.run_graph import run_graph  # noqa: PLC0415 - not for --help
 
-    targets = graph_targets(manifest, environment, dict(variables), environment_variables())
-    chosen = select_targets(
-        targets, select=select, exclude=exclude, include_needs=include_needs, include_dependents=include_dependents
-    )
-    click.echo(mermaid(chosen) if form == "mermaid" else dot(chosen))
+    click.echo(run_graph(manifest, given, environment_variables()))

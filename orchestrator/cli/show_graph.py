@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from orchestrator.core.model import Target
+from orchestrator.core.state import RunState
+from orchestrator.web.assets import sheet
+from orchestrator.web.dag import dag_svg
+from orchestrator.web.html import stylesheet
 
 
 def mermaid(targets: Sequence[Target]) -> str:
@@ -35,6 +39,14 @@ def dot(targets: Sequence[Target]) -> str:
         lines += [f"  {_dot_text(name)} -> {here};" for name in target.needs if name in known]
         lines += [f"  {_dot_text(name)} -> {here} [style=dashed];" for name in target.after if name in known]
     return "\n".join([*lines, "}"])
+
+
+def svg(state: RunState, now: float = 0.0, critical: Sequence[str] = ()) -> str:
+    """The drawing of the page, with its style in it: a file of its own, light or dark as its viewer is.
+
+    `now`: epoch seconds. `critical`: the chain that decides when the run ends.
+    """
+    return dag_svg(state, now, critical=critical, style=stylesheet(sheet("drawing.css")))
 
 
 def _by_application(targets: Iterable[Target]) -> list[tuple[str, list[Target]]]:

@@ -75,9 +75,9 @@ def _node(spot: Spot, state: RunState, now: float, critical: Collection[str]) ->
     target = state.targets[spot.id]
     return Node(
         spot=spot,
-        state=target.state,
+        state=target.state if state.run else None,
         status=_status(target, now) if spot.shape == "box" else "",
-        tip=_tip(target, state),
+        tip=_tip(target, state) if state.run else one_line(target.id),
         critical=spot.id in critical,
     )
 
@@ -97,7 +97,7 @@ def structure_of(state: RunState) -> Structure:
 
 
 def planned(targets: Sequence[Target], *, release: str = "") -> RunState:
-    """The state of a run that hasn't begun: for the drawing of a manifest."""
+    """The state of no run: for the drawing of a manifest. It has no id, and its targets are drawn without states."""
     runs = {
         each.id: TargetRun(
             id=each.id,

@@ -15,7 +15,8 @@ from orchestrator.web.looks import glyph
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
     spot: Spot
-    state: TargetState
+    state: TargetState | None
+    """None: of a manifest, which has no states."""
     status: str
     """Below the name, where there is room."""
     tip: str
@@ -29,6 +30,7 @@ def node_markup(node: Node, *, linked: bool, reachable: bool) -> Markup:
     `linked`: it leads to its details. `reachable`: also by the tab key; of very many, the table is the way.
     """
     spot = node.spot
+    look = f" s-{node.state}" if node.state is not None else ""
     return tag(
         "a" if linked else "g",
         tag("title", node.tip),
@@ -36,7 +38,7 @@ def node_markup(node: Node, *, linked: bool, reachable: bool) -> Markup:
         *_inside(node),
         id=element_id("node", spot.id),
         href=target_anchor(spot.id) if linked else None,
-        class_=f"node {spot.shape} s-{node.state}{' critical' if node.critical else ''}",
+        class_=f"node {spot.shape}{look}{' critical' if node.critical else ''}",
         transform=f"translate({spot.x:.1f} {spot.y:.1f})",
         tabindex=None if reachable or not linked else -1,
     )
@@ -45,6 +47,8 @@ def node_markup(node: Node, *, linked: bool, reachable: bool) -> Markup:
 def _inside(node: Node) -> tuple[Markup, ...]:
     spot, state = node.spot, node.state
     middle = spot.height / 2
+    if state is None:
+        return () if spot.shape == "cell" else (_label(spot, 14, middle + 4.5),)
     match spot.shape:
         case "cell":
             return (glyph(state, middle, middle),)

@@ -13,6 +13,7 @@ from bigruns import big_state, halfway_run
 from drawn import Rect, edges, frames, nodes, parse, points
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from world import target
 
 from orchestrator.core.forecast import forecast
 from orchestrator.core.model import TargetState
@@ -54,7 +55,7 @@ def a_state(structure: Structure) -> RunState:
         )
         for wish in structure
     }
-    return RunState(targets=targets)
+    return RunState(run="r1", targets=targets)
 
 
 def in_the_way(rects: Sequence[Rect], paths: Sequence[str]) -> list[str]:
@@ -209,7 +210,7 @@ def test_places_stay_whatever_happens_to_the_targets() -> None:
 
 
 def test_each_state_has_a_glyph_of_its_own_and_its_word() -> None:
-    state = planned(())
+    state = RunState(run="r")
     seen = set()
     for name in TargetState:
         state.targets = {"a/g": TargetRun(id="a/g", application="a", deployment_group="g", state=name)}
@@ -241,6 +242,16 @@ def test_a_drawing_for_a_file_has_its_style_and_no_links() -> None:
     assert "a" not in names
     assert names.count("style") == 1
     assert all("style" not in each.attrib for each in root.iter())
+
+
+def test_a_manifest_has_no_states() -> None:
+    targets = [target("db/g"), target("api/g", needs=["db/g"])]
+    drawing = dag_svg(planned(targets, release="shop"), 0.0, style=stylesheet(""))
+    root = parse(drawing)
+    assert len(nodes(root)) == 2
+    assert "pending" not in drawing
+    assert not [each for each in root.iter() if each.get("class") == "glyph"]
+    assert root.get("aria-label") == "shop: 2 targets, and what waits for what"
 
 
 def test_names_are_cut_to_their_boxes_and_stand_in_full_in_the_title() -> None:
