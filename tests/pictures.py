@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pages
-from bigruns import Told, begin, intended, started, unfinished
+from bigruns import NOON, Told, begin, intended, started, unfinished
 
 from orchestrator.app.offline import graph_targets
 from orchestrator.cli.run_graph import run_graph
@@ -37,16 +37,17 @@ _NO_CHOICE: Mapping[str, Any] = {
 }
 
 ENDED = {
-    "log-shipper/all": S.SUCCEEDED,
-    "shop-db/primary": S.SUCCEEDED,
-    "shop-db/reporting": S.SUCCEEDED,
-    "shop-search/fleet": S.SUCCEEDED,
-    "shop-api/canary": S.SUCCEEDED,
-    "shop-jobs/emails": S.FAILED,
-    "shop-pages/fleet": S.UNCHANGED,
+    "shop-db/primary": (2, 64, S.SUCCEEDED),
+    "shop-db/reporting": (3, 48, S.SUCCEEDED),
+    "log-shipper/all": (2, 41, S.SUCCEEDED),
+    "shop-pages/fleet": (2, 2, S.UNCHANGED),
+    "shop-search/fleet": (50, 97, S.SUCCEEDED),
+    "shop-api/canary": (66, 105, S.SUCCEEDED),
+    "shop-jobs/emails": (66, 112, S.FAILED),
 }
-RUNNING = {"shop-api/fleet": 2, "shop-jobs/orders": 1}
-"""Instances that are done, of six."""
+"""Seconds after the begin at which it started and ended, and how."""
+RUNNING = {"shop-jobs/orders": (66, 4), "shop-api/fleet": (107, 2)}
+"""When it started, and how many of its six instances are done."""
 
 
 def pictures() -> dict[str, str]:
@@ -69,15 +70,18 @@ def _of_a_run() -> str:
 
 def _under_way(targets: tuple[Target, ...]) -> Told:
     told = begin(targets, run=RUN)
-    told.tell(ev.DurationsExpected(seconds={each.id: 60.0 for each in targets}))
+    happening: list[tuple[float, ev.Event]] = [(0, ev.DurationsExpected(seconds={each.id: 60.0 for each in targets}))]
     for number, each in enumerate(targets):
-        if each.id in ENDED and ENDED[each.id] is S.UNCHANGED:
-            told.tell(ev.TargetFinished(target=each.id, state=S.UNCHANGED))
-        elif each.id in ENDED:
-            told.tell(intended(each), started(each, number), after=2.0)
-            told.tell(ev.TargetFinished(target=each.id, state=ENDED[each.id]), after=41.0 + 9 * number)
-        elif each.id in RUNNING:
-            told.tell(intended(each), started(each, number), unfinished(each, number, done=RUNNING[each.id], of=6))
+        start, _ = RUNNING.get(each.id, ENDED.get(each.id, (0, 0))[:2])
+        end = ENDED.get(each.id)
+        if start and (end is None or end[2] is not S.UNCHANGED):
+            happening += [(start, intended(each)), (start, started(each, number))]
+        if end is not None:
+            happening.append((end[1], ev.TargetFinished(target=each.id, state=end[2])))
+        if each.id in RUNNING:
+            happening.append((start + 30, unfinished(each, number, done=RUNNING[each.id][1], of=6)))
+    for when, event in sorted(happening, key=lambda pair: pair[0]):
+        told.tell(event, after=NOON + when - told.now)
     return told
 
 
