@@ -129,11 +129,13 @@ class Chaos:
     one_clock: bool = True
     """False: the processes of this run have clocks of their own, so the journal's times say little."""
 
-    async def meanwhile(self, engine: Phases) -> None:
+    async def meanwhile(self, engine: Phases | None) -> None:
+        """`engine`: who is given the orders; None: nobody."""
         async with anyio.create_task_group() as tasks:
             for seconds, group, script in self.foreign:
                 tasks.start_soon(self._visit, seconds, group, script)
-            for seconds, order in self.orders:
+            for seconds, order in self.orders if engine is not None else ():
+                assert engine is not None
                 tasks.start_soon(_give, engine, seconds, order)
 
     async def _visit(self, seconds: float, group: str, script: Script) -> None:

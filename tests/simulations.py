@@ -5,23 +5,31 @@ from __future__ import annotations
 import asyncio
 import json
 import traceback
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from random import Random
+from typing import Any
 
 import anyio
 import looptime
 from backwards import back_violations, backwards
 from chaos import Chaos, MortalJournal, chaos
 from cluster import Cluster, play_cluster
-from gated import gate_violations, gated
+from gated import APPROVED_BY, gate_violations, gated
 from invariants import ours, violations
+from world import World
 
+from orchestrator.core.approvals import Decision
 from orchestrator.core.events import Record, record_from_dict
-from orchestrator.core.state import RunState
+from orchestrator.core.pausing import Pauses
+from orchestrator.core.phases import Phases
+from orchestrator.core.state import RunState, fold
+from orchestrator.testing import EPOCH
 
 LONGEST = 6000.0
 """Seconds of virtual time in which any of these worlds must come to its end."""
 DEATHS = 3
+PATIENCE = 300.0
+"""Seconds after which nobody decides anything any more."""
 LIVES = 3
 """Processes that go on one after the other with a run that waits for people."""
 
@@ -86,6 +94,87 @@ async def play_gates(seed: int) -> str:
     return "\n".join([*found, "", *story]) if found else ""
 
 
+async def play_looks(seed: int) -> str:
+    """Nobody stays with the run: processes look in when it is due, and some of them die."""
+    scenario = chaos(seed, orders=False)
+    await _look_in_until_over(scenario, seed)
+    return _verdict(scenario)
+
+
+async def play_looks_back(seed: int) -> str:
+    """The same of releases that fail and go back."""
+    scenario = backwards(seed)
+    scenario.orders = ()
+    await _look_in_until_over(scenario, seed)
+    found = back_violations(scenario)
+    return "\n".join([*found, "", *_story(scenario)]) if found else ""
+
+
+async def play_looks_gates(seed: int) -> str:
+    """The same of releases with gates, bakes, hooks and approvals."""
+    scenario = gated(seed)
+    began = anyio.current_time()
+    at = {gate: (began + after, approved) for gate, (after, approved) in scenario.decisions.items()}
+
+    async def decide(engine: Phases) -> None:
+        for gate, (moment, approved) in sorted(at.items(), key=lambda item: item[1]):
+            await anyio.sleep_until(moment)
+            engine.approvals.decide(
+                Decision(gate=gate, approved=approved, by=APPROVED_BY, given_at=EPOCH + anyio.current_time())
+            )
+
+    scenario.deaths = await _look_in_until_over(scenario.chaos, seed, meanwhile=decide)
+    found = gate_violations(scenario)
+    said = [f"  {moment % 100_000:.1f} {who} {gate} {answer}" for who, gate, moment, answer in scenario.witness.said]
+    return "\n".join([*found, "", *_story(scenario.chaos), "answers:", *said]) if found else ""
+
+
+async def _look_in_until_over(
+    scenario: Chaos, seed: int, *, meanwhile: Callable[[Phases], Coroutine[Any, Any, None]] | None = None
+) -> int:
+    """How many of the processes have died. `meanwhile`: beside each look."""
+    random = Random(seed)  # noqa: S311 - a scenario, not a secret
+    world = scenario.world
+    world.pauses = Pauses.for_interval(world.timing.poll_interval)
+    world.meanwhile = meanwhile  # what others do goes on while nobody looks
+    deaths = [random.randint(2, 60) for _ in range(random.randint(0, DEATHS))]
+    died, began = 0, anyio.current_time()
+    with anyio.fail_after(LONGEST * 2):
+        async with anyio.create_task_group() as others:
+            others.start_soon(scenario.meanwhile, None)
+            while not _is_over(world):
+                dies_at = len(world.journal.records) + deaths.pop() if deaths and random.random() < 0.3 else None
+                died += dies_at is not None
+                await _live(scenario, dies_at=dies_at)
+                if _waits_for_ever(world, since=began):
+                    world.pauses = None  # somebody resumes it, and is told whom it waits for
+                    await _live(scenario)
+                    break
+                if not _is_over(world):
+                    await anyio.sleep(_pause(world))
+            others.cancel_scope.cancel()
+    return died
+
+
+def _is_over(world: World) -> bool:
+    state = fold(world.journal.records)
+    return state.is_finished and not state.awaits_rollback
+
+
+def _waits_for_ever(world: World, since: float) -> bool:
+    """For people who have had all the time that they take, and a deadline that doesn't come."""
+    return world.rests_until == float("inf") and anyio.current_time() > since + PATIENCE
+
+
+def _pause(world: World) -> float:
+    """Seconds until the next look; where only people can go on, it is looked in on all the same."""
+    if world.rests_until is None:
+        return 0.0
+    waits_for_people = bool(world.state.gates.gates)
+    assert world.rests_until < float("inf") or waits_for_people, "nothing is due any more, and the run isn't over"
+    return min(120.0, max(0.0, world.rests_until - world.clock()))
+
+
 async def play_leases(seed: int) -> str:
     """State in a bucket, leases, rivals, processes that die at any await or freeze and wake up again."""
     with anyio.fail_after(LONGEST * 5):
@@ -99,6 +188,9 @@ SIMULATIONS: Mapping[str, Callable[[int], Awaitable[str]]] = {
     "rollbacks": play_rollbacks,
     "gates": play_gates,
     "leases": play_leases,
+    "looks": play_looks,
+    "looks-back": play_looks_back,
+    "looks-gates": play_looks_gates,
 }
 
 

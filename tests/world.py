@@ -36,6 +36,7 @@ from orchestrator.core.model import (
     Target,
     TargetState,
 )
+from orchestrator.core.pausing import Pauses, must_reopen
 from orchestrator.core.phases import Phases
 from orchestrator.core.plan import Plan, Step, order, step_to_dict
 from orchestrator.core.poller import Poller
@@ -90,6 +91,10 @@ class World:
     """The run's own gates and hooks."""
     outside: Outside = field(default_factory=nothing_outside)
     detach: bool = False
+    pauses: Pauses | None = None
+    """Only looks in; then `run` is one look."""
+    rests_until: float | None = None
+    """What the last look has said of the next, in epoch seconds."""
     durations: Mapping[str, float] = field(default_factory=dict)
     """Of earlier runs."""
     calendar: Calendar = field(default_factory=NoFreezes)
@@ -110,7 +115,8 @@ class World:
     async def run(self) -> None:
         """From the beginning; or, where the state holds a run already, on from there."""
         recorder = Recorder(run=self.run_id, state=self.state, journal=self.journal, sinks=[self.log], clock=self.clock)
-        if self.state.targets:
+        reopens = self.pauses is None or must_reopen(self.state, self.clock())
+        if self.state.targets and reopens:
             recorder.record(RunResumed(version="0", host="h", pid=2))
         engine = self._phases(recorder)
         began = anyio.current_time()
@@ -120,6 +126,7 @@ class World:
             await engine.run()
             tasks.cancel_scope.cancel()
         self.seconds = anyio.current_time() - began
+        self.rests_until = engine.rests_until
 
     def _phases(self, recorder: Recorder) -> Phases:
         plan = self._plan()
@@ -144,6 +151,7 @@ class World:
             detach=self.detach,
             calendar=calendar,
             durations=self.durations,
+            pauses=self.pauses,
         )
 
     def _rollback(self, plan: Plan, recorder: Recorder) -> ReleaseRollback:
@@ -155,6 +163,7 @@ class World:
             open_journal=self._open_child,
             start_event=lambda plan: _run_started(plan, rollback_of=self.run_id),
             engine=lambda plan, child: self._engine(plan, child, GivenArtifacts(), policy),
+            looks_in=self.pauses is not None,
         )
 
     @asynccontextmanager

@@ -33,6 +33,8 @@ class Control:
         self.leave_reason = ""
         self.is_blocked = False
         """We go because the run is blocked, not because we were told to."""
+        self.is_pause = False
+        """We go for a while, and that is nothing worth recording."""
         self.decided = anyio.Event()
         """What hasn't started is not going to: its verdict can be given."""
 
@@ -59,8 +61,8 @@ class Control:
             case OnCancel.DETACH:
                 self.leave(reason)
 
-    def leave(self, reason: str, *, blocked: bool = False) -> None:
+    def leave(self, reason: str, *, blocked: bool = False, pause: bool = False) -> None:
         self.hold()
         if not self.leaving.is_set():
-            self.leave_reason, self.is_blocked = reason, blocked
+            self.leave_reason, self.is_blocked, self.is_pause = reason, blocked, pause
         self.leaving.set()

@@ -7,15 +7,15 @@ from collections.abc import Mapping
 import anyio
 
 from orchestrator.core import events as ev
-from orchestrator.core import gate_events as gev
 from orchestrator.core.approvals import Approvals
 from orchestrator.core.bundles import Bundles, BundlesClosedError
 from orchestrator.core.control import Control, OnCancel
 from orchestrator.core.errors import OrchestratorError, StateError
 from orchestrator.core.failures import reason_to_stop
 from orchestrator.core.freezewatch import FreezeWatch
-from orchestrator.core.freezing import Calendar, Frozen, NoFreezes
+from orchestrator.core.freezing import Calendar, NoFreezes
 from orchestrator.core.inspector import inspectors
+from orchestrator.core.leaving import Leaving
 from orchestrator.core.model import (
     Concurrency,
     DeploymentStatus,
@@ -27,6 +27,7 @@ from orchestrator.core.model import (
     revision_from_api,
 )
 from orchestrator.core.outcome import FAILURES, outcome_of
+from orchestrator.core.pausing import Pauses, Resting
 from orchestrator.core.plan import Plan, Step
 from orchestrator.core.ports import Artifact, Artifacts
 from orchestrator.core.ranking import ranks
@@ -51,9 +52,6 @@ FLUSH_EVERY = 1.0
 LAST_FLUSH = 10.0
 """Seconds that the last events have to become durable; what comes after them is only the end of the process."""
 
-DETACH_LOOK = 0.2
-"""Seconds between two looks at whether all that can start has started."""
-
 MAYBE_STARTED = "a deployment may have been started"
 
 CREATE_GRACE = 5.0
@@ -77,21 +75,18 @@ class Engine:
         detach: bool = False,
         calendar: Calendar | None = None,
         durations: Mapping[str, float] | None = None,
+        pauses: Pauses | None = None,
     ) -> None:
         """`outside`: where gates and hooks look; `detach`: leave once all that can start has started.
 
         `calendar`: the freezes that the run keeps to. `durations`: seconds that targets took in earlier runs, for who
-        gets a free place first.
+        gets a free place first. `pauses`: only look in, and go as soon as all that is left is waiting.
         """
         self._recorder = recorder
         self._state = recorder.state
         self._regions = regions
         self._policy = policy
         self._control = Control()
-        self._detach = detach
-        self._freezes = FreezeWatch(calendar or NoFreezes(), recorder.clock)
-        self._people: tuple[str, ...] = ()
-        """The approvals that nothing can go on without."""
         self._numbers = {step.target.id: number for number, step in enumerate(plan.steps, start=1)}
         self._schedule = Schedule(plan.steps, recorder.state)
         placed = ranks([step.target for step in plan.steps], durations or {})
@@ -111,8 +106,31 @@ class Engine:
         self._inspectors = inspectors(recorder, plan, regions, timing)
         self._plan = plan
         self._timing = timing
-        self._standstill = Standstill(
+        self._pauses = pauses
+        standstill = Standstill(
             recorder.state, self._schedule, self._slots, self._bundles, self._stages, seen=self._watcher.seen
+        )
+        self._leaving = Leaving(
+            recorder,
+            self._control,
+            self._schedule,
+            FreezeWatch(calendar or NoFreezes(), recorder.clock),
+            standstill,
+            detach=detach,
+            asks_people=bool(self._stages.approvals.names),
+            resting=None if pauses is None else self._resting(pauses),
+        )
+
+    def _resting(self, pauses: Pauses) -> Resting:
+        return Resting(
+            self._recorder,
+            self._control,
+            self._schedule,
+            self._slots,
+            self._bundles,
+            self._stages,
+            self._watcher,
+            pauses,
         )
 
     async def run(self) -> None:
@@ -123,6 +141,8 @@ class Engine:
         self._close_on_failures()  # a resumed run may have had enough of them
         if self._state.awaits_rollback:
             self._control.request(OnCancel.ROLLBACK, self._state.closed_reason or "")
+        elif self._state.cancelled is not None:  # and nobody has resumed it: a pause changes nothing
+            self._control.request(OnCancel(self._state.cancelled.mode), self._state.closed_reason or "")
         try:
             async with anyio.create_task_group() as services:
                 for region in self._regions.values():
@@ -147,9 +167,19 @@ class Engine:
             self._recorder.record(ev.ReleaseRollbackRequested(reason=reason))
         self._control.request(mode, reason)
 
-    def leave(self, reason: str) -> None:
-        """Goes, and leaves running what runs."""
-        self._control.leave(reason)
+    def leave(self, reason: str, *, pause: bool = False) -> None:
+        """Goes, and leaves running what runs. `pause`: another process goes on soon, so that nobody need know."""
+        self._control.leave(reason, pause=pause)
+
+    @property
+    def rests_until(self) -> float | None:
+        """As `Leaving.rests_until`."""
+        return self._leaving.rests_until
+
+    @property
+    def has_left(self) -> bool:
+        """Before the end of the run."""
+        return self._control.leaving.is_set() and self._is_open()
 
     @property
     def approvals(self) -> Approvals:
@@ -162,11 +192,8 @@ class Engine:
         async with anyio.create_task_group() as helpers:
             helpers.start_soon(self._close_when_told)
             helpers.start_soon(self._bundles.run)
-            helpers.start_soon(self._hold_when_frozen)
-            if self._detach:
-                helpers.start_soon(self._leave_when_all_has_started)
-            if self._stages.approvals.names:
-                helpers.start_soon(self._leave_when_only_people_can_go_on)
+            for task in self._leaving.tasks():
+                helpers.start_soon(task)
             async with anyio.create_task_group() as targets:
                 helpers.start_soon(self._leave_when_told, targets.cancel_scope)
                 helpers.start_soon(self._stages.before_run, self._control.close)
@@ -191,37 +218,6 @@ class Engine:
             await self._starter.settled()
         targets.cancel()
 
-    async def _leave_when_only_people_can_go_on(self) -> None:
-        """Nobody has to keep a process alive for an approval: a resume goes on."""
-        while not (gates := self._standstill.only_people()):  # noqa: ASYNC110 - as for --detach
-            await anyio.sleep(FLUSH_EVERY)
-        self._people = gates
-        self.leave("all that is left waits for an approval")
-
-    async def _leave_when_all_has_started(self) -> None:
-        while not self._standstill.waits_for_ends():  # noqa: ASYNC110 - many small things end it, and none of them is in a hurry
-            await anyio.sleep(DETACH_LOOK)
-        self.leave("all that can start has started (--detach)")
-
-    async def _hold_when_frozen(self) -> None:
-        """What runs is watched to its end; then we go, and a resume goes on after the freeze."""
-        while not self._control.is_closed:
-            frozen = await self._freezes.begin()
-            if self._schedule.can_anything_start():
-                self._hold(frozen)
-            else:
-                await anyio.sleep(FLUSH_EVERY)
-        if self._state.frozen is None:
-            return
-        while self._schedule.anything_under_way():  # noqa: ASYNC110 - as in `_leave_when_all_has_started`
-            await anyio.sleep(DETACH_LOOK)
-        self._control.leave(f"frozen: {self._state.frozen.window}", blocked=True)
-
-    def _hold(self, frozen: Frozen) -> None:
-        if not self._control.is_closed:
-            self._recorder.record(ev.FreezeBegan(window=frozen.window, until=frozen.until))
-            self._control.hold()
-
     async def _flush_regularly(self) -> None:
         while True:
             await anyio.sleep(FLUSH_EVERY)
@@ -234,8 +230,10 @@ class Engine:
             await self._recorder.commit()
 
     def _record_end(self) -> None:
-        if self._control.leaving.is_set() and self._is_open():
-            self._recorder.record(self._left())
+        if self._control.is_pause:
+            self._stages.gating.record_rows()
+        elif self.has_left:
+            self._recorder.record(self._leaving.event())
         self._request_rollback()
         outcome = outcome_of(self._state)
         if outcome not in {Outcome.RUNNING, Outcome.BLOCKED}:  # a resume goes on with these
@@ -248,14 +246,6 @@ class Engine:
         gates = self._state.gates
         waits = gates.failed_at(None) is None and not gates.is_through(self._state.after)
         return waits or bool(self._stages.owe_hooks(self._plan.changes))
-
-    def _left(self) -> ev.Event:
-        running = tuple(name for target in self._state.targets.values() for name in target.running_ids)
-        if self._people:
-            reason = f"awaiting approval: {', '.join(self._people)}"
-            return gev.RunBlocked(reason=reason, gates=self._people, running=running)
-        blocked = self._control.is_blocked and not running
-        return ev.RunDetached(reason=self._control.leave_reason, running=running, blocked=blocked)
 
     def _request_rollback(self) -> None:
         """As the policy says, once it is known how the run has ended; not of what was cancelled: people decide that."""
@@ -295,8 +285,9 @@ class Engine:
 
     async def _with_retries(self, step: Step) -> Verdict:
         """As often as the target says, where another attempt may mend it."""
-        verdict = await self._deploy_target(step)
         known, retry = self._state.targets[step.target.id], step.target.retry
+        await self._until_next_attempt(known)
+        verdict = await self._deploy_target(step)
         while wants_another(known, retry, verdict.state):
             self._recorder.record(
                 ev.TargetRetried(
@@ -307,13 +298,17 @@ class Engine:
                     wait=retry.wait,
                 )
             )
-            with anyio.move_on_after(retry.wait):
-                await self._control.closing.wait()
+            await self._until_next_attempt(known)
             again = await self._deploy_target(step)
             if again.state in {TargetState.SKIPPED, TargetState.CANCELLED}:
                 return verdict  # nothing new starts any more: it is as it was
             verdict = again
         return verdict
+
+    async def _until_next_attempt(self, known: TargetRun) -> None:
+        if known.retry_at is not None:
+            with anyio.move_on_after(known.retry_at - self._recorder.clock()):
+                await self._control.closing.wait()
 
     async def _deploy_target(self, step: Step) -> Verdict:
         verdict = await self._until_deployed(step)
@@ -361,6 +356,8 @@ class Engine:
     async def _wait_for_needs(self, step: Step) -> Verdict | None:
         """None when the target may start."""
         await self._schedule.wait(step)
+        if not self._schedule.may_go(step) and not self._control.decided.is_set():
+            return await self._closed(step)  # we only leave: what it waits for has yet to show how it ends
         blocked = self._schedule.blocked(step)
         if blocked is not None:
             return blocked
@@ -372,8 +369,7 @@ class Engine:
         self, step: Step, known: TargetRun, artifact: Artifact, region: Region, *, waited: float
     ) -> str | Verdict:
         """The deployment's id, or the verdict where none came to be."""
-        if (frozen := self._freezes.frozen()) is not None:
-            self._hold(frozen)
+        self._leaving.hold_if_frozen()
         if self._control.is_closed:
             return await self._closed(step)
         self._recorder.record(ev.TargetReady(target=step.target.id, waited=waited))
@@ -384,12 +380,13 @@ class Engine:
         return await self._closed(step) if began is None else began
 
     def _begin(self, step: Step, known: TargetRun, revision: Revision, region: Region) -> Start:
+        busy = 0.0 if known.busy_since is None else self._recorder.clock() - known.busy_since
         return Start(
             step=step,
             revision=revision,
             token=known.token or run_token(self._recorder.run, self._numbers[step.target.id], len(known.attempts)),
             region=region,
-            deadline=anyio.current_time() + step.timeout,
+            deadline=anyio.current_time() + step.timeout - busy,
         )
 
     async def _watch(self, step: Step, known: TargetRun, deployment_id: str, region: Region) -> Verdict:
@@ -439,7 +436,9 @@ class Engine:
     def _close_on_failures(self) -> None:
         if self._control.decided.is_set() or self._control.leaving.is_set():
             return
-        reason = reason_to_stop(self._state, self._policy)
+        elsewhere = 0 if self._pauses is None else self._pauses.failed_elsewhere
+        reason = reason_to_stop(self._state, self._policy, elsewhere)
         if reason is not None:
-            self._recorder.record(ev.FailureLimitReached(reason=reason))
+            if self._state.closed_reason is None:
+                self._recorder.record(ev.FailureLimitReached(reason=reason))
             self._control.close()

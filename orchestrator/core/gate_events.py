@@ -45,6 +45,18 @@ class GateMeasured(GateEvent):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class GatePaused(GateEvent):
+    """The process goes while the gate is being measured; the next one goes on with the row, if it comes in time."""
+
+    good: int
+    """Good measurements in a row."""
+    bad: int
+    """Bad ones."""
+    next_at: float
+    """Epoch seconds of the next measurement."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class GatePassed(GateEvent):
     reason: str = ""
 

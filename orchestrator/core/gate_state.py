@@ -33,6 +33,8 @@ class GateRun:
     reason: str = ""
     passed: bool | None = None
     """None: not decided yet."""
+    paused: ev.GatePaused | None = None
+    """How its measurements stood when a process went that only looks in."""
 
     @property
     def key(self) -> GateKey:
@@ -108,9 +110,8 @@ class GateState:
         match event:
             case ev.GateWaiting():
                 self._wait(event, ts)
-            case ev.GateMeasured():
-                if (gate := self.gates.get(_key(event))) is not None:
-                    gate.verdict, gate.reason = event.verdict, event.reason
+            case ev.GatePaused() | ev.GateMeasured():
+                self._measure(event)
             case ev.GatePassed():
                 self._decide(event, event.reason, passed=True)
             case ev.GateFailed():
@@ -140,6 +141,15 @@ class GateState:
         )
         self.gates[_key(event)] = gate
         self.at.setdefault(event.target, []).append(gate)
+
+    def _measure(self, event: ev.GatePaused | ev.GateMeasured) -> None:
+        gate = self.gates.get(_key(event))
+        if gate is None:
+            return
+        if isinstance(event, ev.GatePaused):
+            gate.paused = event
+        else:
+            gate.verdict, gate.reason = event.verdict, event.reason
 
     def _decide(self, event: ev.GateEvent, reason: str, *, passed: bool) -> None:
         if (gate := self.gates.get(_key(event))) is not None:

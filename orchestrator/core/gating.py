@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from math import inf
 from typing import Literal
 
 import anyio
@@ -20,6 +21,9 @@ from orchestrator.core.measuring import Measurement, Row
 from orchestrator.core.model import Location
 from orchestrator.core.ports import Gates
 from orchestrator.core.recorder import Recorder
+
+IN_TIME = 60.0
+"""Seconds by which a measurement may be late and still belong to its row."""
 
 AT_ONCE = ("after",)
 """Phases in which people are asked while measurements go on; elsewhere people first, so that what is measured is
@@ -37,6 +41,27 @@ class Place:
     facts: Mapping[str, str] = field(default_factory=dict)
     hold_until: float = 0.0
     """Epoch seconds until which a bake goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Sleep:
+    """What waits for its next moment."""
+
+    wakes: float
+    """Epoch seconds."""
+    row: Row = field(default_factory=Row)
+    held_until: float | None = None
+    """Of a gate in a bake: it can't pass before."""
+
+    @property
+    def is_calm(self) -> bool:
+        """There is nothing to remember: a gate in a bake that is good, or hasn't said anything yet."""
+        return self.row.bad == 0 and (self.held_until is not None or self.row.good == 0)
+
+    def until(self, late: float) -> float:
+        if self.held_until is None or not self.is_calm:
+            return self.wakes
+        return max(self.wakes, min(self.held_until, self.wakes + late))
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +85,41 @@ class Gating:
         self._approvals = approvals
         self._busy: Counter[str | None] = Counter()
         """Measurements and bakes that go on, by their targets."""
+        self._asleep: dict[tuple[str | None, str, str], _Sleep] = {}
+        """Those of them that wait for their next moment, by target, phase and gate (a bake has no gate's name)."""
 
     def waits_for_people(self) -> dict[str | None, list[str]]:
         """Targets (None: the run) that only approvals hold, with the names of those."""
         return {target: gates for target, gates in self._approvals.waiting().items() if not self._busy[target]}
+
+    def has_begun(self, target: str | None) -> bool:
+        """Whether the target (None: the run) stands at a gate, or bakes."""
+        return self._busy[target] > 0 or target in self._approvals.waiting()
+
+    def sleeps_until(self, target: str | None, late: float) -> float | None:
+        """Epoch seconds until which nothing of it has to be done; None: something is being asked just now.
+
+        `late`: seconds that a gate in a bake may be left alone for, as long as it's good.
+        """
+        asleep = [sleep for (owner, _, _), sleep in self._asleep.items() if owner == target]
+        if len(asleep) < self._busy[target]:
+            return None
+        return min((sleep.until(late) for sleep in asleep), default=inf)
+
+    def record_rows(self) -> None:
+        """What the next process has to know of measurements that have begun to tell something."""
+        for (target, phase, gate), sleep in self._asleep.items():
+            if gate and not sleep.is_calm:
+                self._recorder.record(
+                    gev.GatePaused(
+                        gate=gate,
+                        target=target,
+                        phase=phase,
+                        good=sleep.row.good,
+                        bad=sleep.row.bad,
+                        next_at=sleep.wakes,
+                    )
+                )
 
     async def pass_all(self, place: Place, gates: Sequence[GateSpec], *, over: anyio.Event) -> Held:
         """Returns when all have passed, the first has failed, or `over` was set. Raises `StateError` only."""
@@ -96,7 +152,7 @@ class Gating:
     async def _hold(self, place: Place) -> None:
         seconds = place.hold_until - self._recorder.clock()
         if seconds > 0:
-            with _counted(self._busy, place.target):
+            with _counted(self._busy, place.target), self._sleeping(place, "", _Sleep(place.hold_until)):
                 await anyio.sleep(seconds)
 
     async def _pass(self, place: Place, spec: GateSpec, failed: list[str], others: anyio.CancelScope) -> None:
@@ -134,8 +190,11 @@ class Gating:
     # --- measuring ---------------------------------------------------------------------------------------------------
 
     async def _measure(self, place: Place, spec: GateSpec, gate: GateRun) -> tuple[bool, str]:
-        """Whether it passed, and why. A row starts anew in a resumed run: nobody looked in between."""
-        row = Row()
+        """Whether it passed, and why. A row starts anew in a resumed run, unless the next look was only due now."""
+        row, pause = _row_of(gate, spec, self._recorder.clock())
+        if pause > 0:
+            with self._sleeping(place, spec.name, _Sleep(self._recorder.clock() + pause, row)):
+                await anyio.sleep(pause)
         while True:
             row = row.after(await self._ask(place, spec, gate))
             assert row.last is not None  # noqa: S101 - it was measured just now
@@ -148,7 +207,19 @@ class Gating:
                 case "failed":
                     return False, row.why_failed(spec, waited=gate.timeout or 0.0)
                 case "pending":
-                    await anyio.sleep(_pause(place, spec, gate, now))
+                    pause = _pause(place, spec, gate, now)
+                    held = place.hold_until if now < place.hold_until else None
+                    with self._sleeping(place, spec.name, _Sleep(now + pause, row, held_until=held)):
+                        await anyio.sleep(pause)
+
+    @contextmanager
+    def _sleeping(self, place: Place, gate: str, sleep: _Sleep) -> Iterator[None]:
+        key = (place.target, place.phase, gate)
+        self._asleep[key] = sleep
+        try:
+            yield
+        finally:
+            self._asleep.pop(key, None)
 
     async def _ask(self, place: Place, spec: GateSpec, gate: GateRun) -> Measurement:
         """At most as long as the gate has; what goes wrong with the asking decides nothing."""
@@ -180,6 +251,14 @@ def _counted(counter: Counter[str | None], key: str | None) -> Iterator[None]:
         yield
     finally:
         counter[key] -= 1
+
+
+def _row_of(gate: GateRun, spec: GateSpec, now: float) -> tuple[Row, float]:
+    """The row to go on with, and the seconds until its next measurement: what an earlier process has left in time."""
+    left = gate.paused
+    if left is None or now > left.next_at + max(IN_TIME, spec.interval):
+        return Row(), 0.0
+    return Row(left.good, left.bad), max(0.0, left.next_at - now)
 
 
 def _pause(place: Place, spec: GateSpec, gate: GateRun, now: float) -> float:

@@ -30,7 +30,9 @@ class Phases:
         state = self._recorder.state
         if state.rollback_run is None:  # else only its rollback is left of it
             await self._engine.run()
-        if self._rollback is not None and state.awaits_rollback and state.detached is None and state.blocked is None:
+        if self._rollback is None or self._engine.has_left:
+            return
+        if state.awaits_rollback and state.detached is None and state.blocked is None:
             self.is_rolling_back = True
             await self._rollback.run()
 
@@ -45,9 +47,16 @@ class Phases:
         if mode in {OnCancel.DETACH, OnCancel.STOP}:
             self.leave(reason)
 
-    def leave(self, reason: str) -> None:
-        """Goes, and leaves running what runs."""
+    def leave(self, reason: str, *, pause: bool = False) -> None:
+        """Goes, and leaves running what runs. `pause`: as `Engine.leave`."""
         if self.is_rolling_back and self._rollback is not None:
-            self._rollback.leave(reason)
+            self._rollback.leave(reason, pause=pause)
         else:
-            self._engine.leave(reason)
+            self._engine.leave(reason, pause=pause)
+
+    @property
+    def rests_until(self) -> float | None:
+        """As `Engine.rests_until`, of the phase that was left."""
+        if self.is_rolling_back and self._rollback is not None:
+            return self._rollback.rests_until
+        return self._engine.rests_until

@@ -40,6 +40,6 @@ def wants_another(target: TargetRun, retry: Retry, verdict: TargetState) -> bool
 
 
 def made_before(target: TargetRun) -> Artifact | None:
-    """What the attempts before have deployed; None for a first one."""
-    revision = revision_from_api(target.revision) if target.attempts else None
+    """What has been pinned before: by an earlier process of the run, or for the attempts before; None: nothing yet."""
+    revision = revision_from_api(target.revision)
     return None if revision is None else Artifact(revision=revision, digest=target.digest)

@@ -224,8 +224,12 @@ class ReleaseRollback:
         open_journal: Callable[[str], AbstractAsyncContextManager[RunJournal]],
         start_event: Callable[[Plan], ev.RunStarted],
         engine: Callable[[Plan, Recorder], Engine],
+        looks_in: bool = False,
     ) -> None:
-        """`plan`: of the run that goes back; `open_journal` opens the journal of a run, whether there is one or not."""
+        """`plan`: of the run that goes back; `open_journal` opens the journal of a run, whether there is one or not.
+
+        `looks_in`: the engine only looks in on it (`core.pausing`), so that going on is nothing worth recording.
+        """
         self._plan = plan
         self._parent = parent
         self._new_run = new_run
@@ -233,13 +237,21 @@ class ReleaseRollback:
         self._start_event = start_event
         self._make_engine = engine
         self._engine: Engine | None = None
+        self._looks_in = looks_in
         self._left: str | None = None
+        self._is_pause = looks_in
 
-    def leave(self, reason: str) -> None:
+    def leave(self, reason: str, *, pause: bool = False) -> None:
         """Goes, and leaves running what runs; a resume goes on."""
-        self._left = self._left or reason
+        if self._left is None:
+            self._left, self._is_pause = reason, pause
         if self._engine is not None:
-            self._engine.leave(reason)
+            self._engine.leave(reason, pause=pause)
+
+    @property
+    def rests_until(self) -> float | None:
+        """As `Engine.rests_until`."""
+        return None if self._engine is None else self._engine.rests_until
 
     async def run(self) -> None:
         """Until all is back that can go back, or until told to leave; how it went is in the run's own state."""
@@ -282,12 +294,12 @@ class ReleaseRollback:
             plan = replace(plan, steps=_steps_of(records[0], run))
             for target in state.targets.values():
                 mirror.tell(target)
-            if not state.is_over:
+            if not state.is_over and (not self._looks_in or _must_reopen(state)):
                 child.record(ev.RunResumed(version=event.version, host=event.host, pid=event.pid))
         if not state.is_over:
             self._engine = self._make_engine(plan, child)
             if self._left is not None:
-                self._engine.leave(self._left)
+                self._engine.leave(self._left, pause=self._is_pause)
             await self._engine.run()
         if state.is_finished:
             self._parent.record(ev.ReleaseRollbackFinished(rollback_run=run, resumable=not state.is_over))
@@ -295,10 +307,17 @@ class ReleaseRollback:
     def _record_end(self) -> None:
         state = self._parent.state
         if state.awaits_rollback:
+            if self._is_pause:
+                return
             running = tuple(name for target in state.targets.values() for name in target.running_ids)
             self._parent.record(ev.RunDetached(reason=self._left or "interrupted", running=running))
             return
         self._parent.record(ev.RunFinished(outcome=outcome_of(state), exit_code=int(exit_code_of(state))))
+
+
+def _must_reopen(state: RunState) -> bool:
+    """Whether it stands as somebody has left it who didn't mean to come back."""
+    return state.is_finished or state.detached is not None or state.cancelled is not None
 
 
 def _steps_of(first: ev.Record, run: str) -> tuple[Step, ...]:

@@ -9,9 +9,14 @@ import anyio
 
 from orchestrator.core.model import TargetState
 from orchestrator.core.plan import Step
-from orchestrator.core.state import RunState
+from orchestrator.core.state import RunState, TargetRun
 
 UNDER_WAY = frozenset({TargetState.STARTING, TargetState.RUNNING, TargetState.BAKING, TargetState.ROLLING_BACK})
+
+
+def is_unmade(target: TargetRun) -> bool:
+    """Whether what it deploys has yet to be made ready: no process of this run has pinned its revision."""
+    return target.deployment_id is None and target.revision is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +51,7 @@ class Schedule:
         return [
             step
             for step in self.unfinished()
-            if step.action == "deploy" and self._state.targets[step.target.id].deployment_id is None
+            if step.action == "deploy" and is_unmade(self._state.targets[step.target.id])
         ]
 
     def can_anything_start(self) -> bool:

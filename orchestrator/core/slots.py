@@ -36,6 +36,7 @@ class Slots:
         self._limits = concurrency
         self._ranks = ranks or {}
         self._used: Counter[str] = Counter()
+        self._holders: set[str] = set()
         self._waiting: dict[Layers, list[_Waiter]] = {}
         """By what they need, each a heap by rank and arrival: thousands may wait, and only the first of each is looked
         at when something is set free."""
@@ -53,8 +54,10 @@ class Slots:
             await anyio.lowlevel.checkpoint()  # others who come in the same moment are looked at, too
             self._admit()
             await waiter.admitted.wait()
+            self._holders.add(target.id)
             yield
         finally:
+            self._holders.discard(target.id)
             if waiter.admitted.is_set():
                 self._used.subtract(waiter.layers)
                 self._admit()
@@ -76,6 +79,10 @@ class Slots:
     def has_room(self, target: Target) -> bool:
         """Whether the target would get its place, were it to come now."""
         return not any(self._is_full(layer) for layer in self._layers(target))
+
+    def holds(self, target: str) -> bool:
+        """Whether the target has its place."""
+        return target in self._holders
 
     def close(self) -> None:
         """The run starts nothing new: nobody waits for a place any longer, all are let in to find that out."""

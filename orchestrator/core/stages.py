@@ -61,6 +61,11 @@ class Stages:
         self._begun = anyio.Event()
         """Set when the run's own gates and hooks let targets start."""
 
+    @property
+    def may_begin(self) -> bool:
+        """Whether the run's own gates and hooks have let targets start."""
+        return self._begun.is_set()
+
     # --- the run -----------------------------------------------------------------------------------------------------
 
     async def before_run(self, close: Callable[[], None]) -> None:

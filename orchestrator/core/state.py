@@ -298,9 +298,12 @@ def _fold_target(target: TargetRun, event: ev.TargetEvent, ts: float) -> None:  
     match event:
         case ev.TargetBlocked():
             _to(target, S.BLOCKED, ts)
-            target.reason = event.reason
+            target.reason, target.busy_since = event.reason, target.busy_since or ts
         case ev.TargetReady():
             target.needs_met_at = ts - event.waited
+        case ev.StopRequested():
+            if event.deployment_id == target.deployment_id:
+                target.stop_requested_at = target.stop_requested_at or ts
         case ev.DeploymentIntended():
             _to(target, S.STARTING, ts)
             target.intent, target.token, target.revision, target.reason = event, event.token, event.revision, None
@@ -314,6 +317,7 @@ def _fold_target(target: TargetRun, event: ev.TargetEvent, ts: float) -> None:  
             target.intent = None
             target.deployment_id, target.adopted, target.timeout = event.deployment_id, event.adopted, event.timeout
             target.status, target.deployment_started_at, target.deployment_ended = "Created", ts, False
+            target.busy_since = target.retry_at = target.stop_requested_at = None
         case ev.DeploymentProgressed():
             target.status, target.overview = event.status, event.overview
         case ev.InstancesSeen():
@@ -326,7 +330,7 @@ def _fold_target(target: TargetRun, event: ev.TargetEvent, ts: float) -> None:  
         case ev.RollbackStarted():
             _to(target, S.ROLLING_BACK, ts)
             target.rollback_deployment_id, target.rollback_status = event.rollback_deployment_id, "Created"
-            target.ended_at = None
+            target.ended_at, target.rollback_started_at = None, ts
         case ev.RollbackEnded():
             target.rollback_status = event.status
         case ev.TargetRetried():
@@ -347,7 +351,7 @@ def _try_again(target: TargetRun, event: ev.TargetRetried, ts: float) -> None:
     """What was known of the attempt that has failed goes, but for its deployment's id."""
     _to(target, S.PENDING, ts)
     target.attempts = (*target.attempts, event.deployment_id)
-    target.failed_before = event.reason
+    target.failed_before, target.retry_at = event.reason, ts + event.wait
     target.reason = f"another attempt in {event.wait:.0f} s: {event.reason}"
     target.deployment_id = target.token = target.status = target.deployment_started_at = None
     target.deployment_ended, target.overview = False, {}

@@ -54,6 +54,14 @@ class TargetRun:
     """The deployments that have failed before this one, and were tried again."""
     failed_before: str | None = None
     """Why the last of them has failed."""
+    retry_at: float | None = None
+    """Epoch seconds before which the next attempt doesn't begin."""
+    stop_requested_at: float | None = None
+    """Epoch seconds at which its deployment was first told to stop."""
+    rollback_started_at: float | None = None
+    """Epoch seconds at which its rollback was first seen."""
+    busy_since: float | None = None
+    """Epoch seconds since which its group is busy with a deployment that isn't ours."""
     rollback_deployment_id: str | None = None
     rollback_status: str | None = None
     error_code: str | None = None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Set as AbstractSet
+from typing import Literal
 
 import anyio
 
@@ -33,8 +35,14 @@ class Watcher:
         self._timing = timing
         self._stops: dict[str, Verdict] = {}
         """The verdict of a deployment that we stopped, by its id."""
+        self._ended: set[str] = set()
         self.seen: set[str] = set()
         """The deployments that CodeDeploy has told us of in this process."""
+
+    @property
+    def stopping(self) -> AbstractSet[str]:
+        """The deployments that have been told to stop, and haven't ended as far as we know."""
+        return {each for each in self._stops if each not in self._ended}
 
     async def watch(
         self, step: Step, deployment_id: str, region: Region, *, remaining: float, traffic: Traffic | None = None
@@ -50,6 +58,7 @@ class Watcher:
                 f"{self._stops[deployment_id].reason}, but {deployment_id} didn't stop within "
                 f"{self._timing.stop_patience:.0f} s; it may still be running",
             )
+        self._ended.add(deployment_id)
         self._record_end(step, deployment)
         if deployment.status is DeploymentStatus.SUCCEEDED:
             return Verdict(TargetState.SUCCEEDED)
@@ -67,8 +76,8 @@ class Watcher:
         It has as long as ours had, and is never stopped: half a rollback is worse than a slow one.
         """
         rollback: Deployment | None = None
-        with anyio.move_on_after(step.timeout):
-            rollback = await region.poller.wait(rollback_id, lambda _deployment: None)
+        with anyio.move_on_after(step.timeout - self._since(step, "rollback_started_at")):
+            rollback = await region.poller.wait(rollback_id, lambda seen: self.seen.add(seen.id))
         if rollback is None:
             why = f"the rollback {rollback_id} didn't end within {step.timeout:.0f} s and may still be running"
             return Verdict(TargetState.TIMED_OUT, f"{verdict.reason}; {why}")
@@ -107,14 +116,16 @@ class Watcher:
 
     def _progressed(self, step: Step, deployment: Deployment, traffic: Traffic | None) -> None:
         self.seen.add(deployment.id)
-        self._recorder.record(
-            ev.DeploymentProgressed(
-                target=step.target.id,
-                deployment_id=deployment.id,
-                status=deployment.raw_status,
-                overview=deployment.overview,
+        known = self._recorder.state.targets[step.target.id]
+        if (known.status, known.overview) != (deployment.raw_status, deployment.overview):  # else as it was left
+            self._recorder.record(
+                ev.DeploymentProgressed(
+                    target=step.target.id,
+                    deployment_id=deployment.id,
+                    status=deployment.raw_status,
+                    overview=deployment.overview,
+                )
             )
-        )
         if traffic is not None:
             traffic.seen(deployment)
 
@@ -142,7 +153,8 @@ class Watcher:
 
     async def _insist(self, step: Step, deployment_id: str, region: Region, watching: anyio.CancelScope) -> None:
         """Until it has ended, which ends the watch, or patience has."""
-        with anyio.move_on_after(self._timing.stop_patience):
+        patience = self._timing.stop_patience - self._since(step, "stop_requested_at")
+        with anyio.move_on_after(max(2 * STOP_PAUSE, patience)):
             while not await self._stop(step, deployment_id, region):  # noqa: ASYNC110 - nobody tells when to try again
                 await anyio.sleep(STOP_PAUSE)
             await anyio.sleep_forever()
@@ -165,6 +177,11 @@ class Watcher:
             )
         )
         return answered
+
+    def _since(self, step: Step, name: Literal["rollback_started_at", "stop_requested_at"]) -> float:
+        """Seconds since then, whichever process saw it; 0 where it hasn't been."""
+        moment: float | None = getattr(self._recorder.state.targets[step.target.id], name)
+        return 0.0 if moment is None else self._recorder.clock() - moment
 
     # --- after its end -----------------------------------------------------------------------------------------------
 

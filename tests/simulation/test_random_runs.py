@@ -13,7 +13,16 @@ from simulations import play
 
 SEEDS = int(os.environ.get("ORCHESTRATOR_SEEDS", "2000"))
 """In all."""
-SHARES = {"faults": 0.35, "crashes": 0.25, "rollbacks": 0.15, "gates": 0.15, "leases": 0.1}
+SHARES = {
+    "faults": 0.3,
+    "crashes": 0.2,
+    "rollbacks": 0.15,
+    "gates": 0.15,
+    "leases": 0.1,
+    "looks": 0.04,
+    "looks-back": 0.02,
+    "looks-gates": 0.04,
+}
 """Of the seeds: those with leases take five times as long as the others."""
 
 
@@ -40,6 +49,12 @@ def test_the_promises_hold_at_gates(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(20_000, 20_000 + round(SEEDS * SHARES["leases"])))
 def test_the_promises_hold_with_leases(seed: int) -> None:
     _play("leases", seed)
+
+
+@pytest.mark.parametrize("name", ["looks", "looks-back", "looks-gates"])
+def test_the_promises_hold_when_nobody_stays_with_the_run(name: str) -> None:
+    for seed in range(50_000, 50_000 + round(SEEDS * SHARES[name])):
+        _play(name, seed)
 
 
 def _play(name: str, seed: int) -> None:
