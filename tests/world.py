@@ -243,6 +243,9 @@ class FoundJournal(MemoryJournal):
         if not self._is_dead():
             await super().flush()
 
+    async def is_current(self) -> bool:
+        return True
+
     def durable_records(self) -> list[Record]:
         """As another process reads them."""
         return [record_from_dict(json.loads(record.to_json())) for record in self.records[: self.durable]]

@@ -27,6 +27,7 @@ from orchestrator.store.blobstore import BlobStore
 from orchestrator.store.folder import FolderBlobs
 from orchestrator.store.local import DEFAULT_ROOT, LocalStore
 from orchestrator.store.runs import JOURNAL, WRITER
+from orchestrator.store.whole import WholeRuns
 from orchestrator.store.writer import read_note
 
 IDENTITY_PATIENCE = 3.0
@@ -64,7 +65,7 @@ async def open_state(
             random=Random(),  # noqa: S311 - jitter, no secret
             patience=patience,
         )
-        yield State(BlobStore(blobs), blobs, session)
+        yield State(WholeRuns(BlobStore(blobs)), blobs, session)
 
 
 def _folder(where: str) -> Path:

@@ -70,6 +70,8 @@ class RunResumed(Event):
     version: str
     host: str
     pid: int
+    targets: tuple[str, ...] | None = None
+    """Those that it is about, where a part of the run was resumed by itself; None: all."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -62,6 +62,10 @@ class RunSummary:
     """Of the last event that the list knows of."""
     rollback_of: str | None = None
     """The run that this one rolls back."""
+    part_of: str | None = None
+    """The run that this one is a part of."""
+    function: str | None = None
+    """The Lambda function that goes on with it; None: processes that people start."""
     outcome: Outcome = Outcome.RUNNING
     """RUNNING as long as no event says otherwise; with a `writer` that isn't alive, the run has died."""
     detached: bool = False
@@ -88,6 +92,10 @@ class RunJournal(Journal, Protocol):
     @property
     def found(self) -> JournalContents:
         """What stood there when it was opened: the state to go on with is the fold of exactly these."""
+        ...
+
+    async def is_current(self) -> bool:
+        """Whether nobody else has written since it was opened, as far as can be seen now. Raises `StateError`."""
         ...
 
 

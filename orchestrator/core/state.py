@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,38 +15,11 @@ from orchestrator.core.freezing import moment
 from orchestrator.core.gate_state import GateState
 from orchestrator.core.model import Outcome, TargetState
 from orchestrator.core.target_run import TargetRun
+from orchestrator.core.transitions import TRANSITIONS
 
 __all__ = ["REOPENED", "TRANSITIONS", "RunState", "TargetRun", "fold"]
 
 S = TargetState
-
-_BEFORE_START = frozenset({S.FAILED, S.TIMED_OUT, S.SKIPPED, S.CANCELLED, S.ERRORED})
-_AFTER_START = frozenset({S.SUCCEEDED, S.FAILED, S.STOPPED, S.TIMED_OUT, S.ERRORED, S.ROLLING_BACK})
-
-TRANSITIONS: Mapping[TargetState, frozenset[TargetState]] = {
-    # To running at once: a deployment that somebody else has started, and that we only wait for.
-    S.PENDING: _BEFORE_START | {S.BLOCKED, S.UPLOADING, S.STARTING, S.UNCHANGED, S.RUNNING},
-    S.UPLOADING: _BEFORE_START | {S.PENDING, S.BLOCKED, S.STARTING},
-    S.BLOCKED: _BEFORE_START | {S.PENDING, S.STARTING},
-    S.STARTING: _BEFORE_START | {S.PENDING, S.BLOCKED, S.RUNNING},
-    # Back to pending: its deployment has failed, and another attempt may mend that.
-    S.RUNNING: _AFTER_START | {S.BAKING, S.PENDING},
-    S.BAKING: _AFTER_START,
-    S.ROLLING_BACK: frozenset({S.ROLLED_BACK, S.FAILED, S.STOPPED, S.TIMED_OUT, S.ERRORED}),
-    # A rollback of the release begins where everything else has ended.
-    S.SUCCEEDED: frozenset({S.ROLLING_BACK}),
-    S.UNCHANGED: frozenset(),
-    S.FAILED: frozenset({S.ROLLING_BACK}),
-    S.STOPPED: frozenset({S.ROLLING_BACK}),
-    S.TIMED_OUT: frozenset({S.ROLLING_BACK}),
-    S.ERRORED: frozenset({S.ROLLING_BACK}),
-    # Of these two only with an intent that was never answered: something may have been started.
-    S.SKIPPED: frozenset({S.ROLLING_BACK}),
-    S.CANCELLED: frozenset({S.ROLLING_BACK}),
-    S.ROLLED_BACK: frozenset(),
-}
-"""From each state to those that may follow it. A resume may bring a target back; that is an event of its own."""
-
 
 REOPENED = frozenset({S.ERRORED, S.CANCELLED})
 """Ends that a resume changes."""
@@ -62,6 +35,8 @@ class RunState:
     manifest: str = ""
     rehearsal: bool = False
     """In the embedded sandbox, which goes with its process."""
+    function: str | None = None
+    """The Lambda function that goes on with it; None: processes that people start."""
     targets: dict[str, TargetRun] = field(default_factory=dict)
     committed_at: float | None = None
     """When what is released was committed, as far as the run knows."""
@@ -156,7 +131,7 @@ class RunState:
             case ev.RunStarted():
                 self._start(event, record)
             case ev.RunResumed():
-                self._resume()
+                self._resume(event.targets)
             case ev.DurationsExpected():
                 for name, seconds in event.seconds.items():
                     if name in self.targets:
@@ -199,6 +174,7 @@ class RunState:
         self.run, self.release, self.environment = record.run, event.release, event.environment
         self.manifest, self.started_at, self.committed_at = event.manifest, record.ts, event.committed_at
         self.rehearsal = bool(event.options.get("sandbox"))
+        self.function = event.options.get("function")
         self.rollback_of, self.limits = event.rollback_of, event.concurrency
         if any(data.get("action") == "deploy" for data in event.targets):
             self.after = controls_from_dict(event.controls)
@@ -240,7 +216,11 @@ class RunState:
         self.outcome, self.exit_code, self.ended_at = Outcome.RUNNING, None, None
         self.detached = self.blocked = self.frozen = None
 
-    def _resume(self) -> None:
+    def _resume(self, part: Iterable[str] | None = None) -> None:
+        if part is not None:
+            self.detached = self.blocked = self.frozen = None
+            self._bring_back(*REOPENED, S.SKIPPED, S.UPLOADING, S.BLOCKED, among=frozenset(part))
+            return
         self._reopen()
         self.gates.running.clear()  # a hook without an end went with its process
         if self.rollback is not None:  # nothing is deployed any more; what was asked for last goes on
@@ -253,9 +233,9 @@ class RunState:
         for target in self.targets.values():
             self._hold_at_gates(target)
 
-    def _bring_back(self, *states: TargetState) -> None:
+    def _bring_back(self, *states: TargetState, among: Collection[str] | None = None) -> None:
         for target in self.targets.values():
-            if target.state in states:
+            if target.state in states and (among is None or target.id in among):
                 target.become(_state_to_resume(target), self._now)
                 target.reason, target.blocked_by, target.ended_at = None, (), None
 

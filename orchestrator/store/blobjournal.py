@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -47,8 +48,21 @@ class BlobJournal:
     when it is known to be written; so however a waiter is cancelled, nothing is lost, doubled or reordered.
     """
 
-    def __init__(self, blobs: Blobs, run: str, *, folder: str, last: int, found: JournalContents, writer: str) -> None:
-        """`folder`: of the run's objects, with a slash; `last`: the last number that is there; `writer`: unique."""
+    def __init__(
+        self,
+        blobs: Blobs,
+        run: str,
+        *,
+        folder: str,
+        last: int,
+        found: JournalContents,
+        writer: str,
+        loose: Sequence[bytes] = (),
+    ) -> None:
+        """`folder`: of the run's objects, with a slash; `last`: the last number that is there; `writer`: unique.
+
+        `loose`: the contents of the last objects that are in no part yet.
+        """
         self.found = found
         self._blobs = blobs
         self._run = run
@@ -60,7 +74,7 @@ class BlobJournal:
         self._batch: _Batch | None = None
         self._marks: deque[str] = deque()
         self._first_mark: str | None = None
-        self._settled: list[bytes] = []  # contents of the last objects that are in no part yet
+        self._settled = list(loose)  # contents of the last objects that are in no part yet
         self._appended = 0
         self._durable = 0
         self._opened_at = anyio.current_time()
@@ -109,6 +123,10 @@ class BlobJournal:
             await self.flush()
         if len(self._settled) >= OBJECTS_A_PART and not self._parting:
             await self._write_part()
+
+    async def is_current(self) -> bool:
+        """See `RunJournal`."""
+        return await self._blobs.get(self._folder + Piece(self._last + 1, self._last + 1).name) is None
 
     async def close(self) -> None:
         """After the last flush: leaves little to read for others."""

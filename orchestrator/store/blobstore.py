@@ -49,12 +49,14 @@ class BlobStore:
     async def open_journal(self, run: str, *, new: bool) -> AsyncIterator[BlobJournal]:
         """See the port. Opening locks nobody out: of two that go on with a run, the first to write fences the other."""
         check_run_id(run)
-        found, last = await self._read(run)
+        found, last, loose = await self._read(run)
         if new and last:
             raise StateError(f"run {run} exists already in {self.where}", hint="start another run")
         if not new and not last:
             raise UsageError(f"no run {run!r} in {self.where}", hint="see: orchestrator runs")
-        journal = BlobJournal(self._blobs, run, folder=_folder(run), last=last, found=found, writer=self._writer())
+        journal = BlobJournal(
+            self._blobs, run, folder=_folder(run), last=last, found=found, writer=self._writer(), loose=loose
+        )
         async with flushed_at_the_end(journal, within=LAST_FLUSH):
             yield journal
         with anyio.move_on_after(LAST_FLUSH):
@@ -72,7 +74,7 @@ class BlobStore:
 
     async def read_run(self, run: str) -> JournalContents:
         check_run_id(run)
-        found, last = await self._read(run)
+        found, last, _ = await self._read(run)
         if not last:
             names = await self._names()
             if run not in names:
@@ -94,15 +96,15 @@ class BlobStore:
     async def _names(self) -> list[str]:
         return runs_of(await self._blobs.list(INDEX))
 
-    async def _read(self, run: str) -> tuple[JournalContents, int]:
-        """The run's records, and the number of the last object; nothing and 0 when there is none."""
+    async def _read(self, run: str) -> tuple[JournalContents, int, list[bytes]]:
+        """The run's records, the number of the last object (0: there is none), and what is in no part yet."""
         folder = _folder(run)
         where = f"{self.where}/{folder}".rstrip("/")
         names = await self._blobs.list(folder)
         pieces = cover((name.removeprefix(folder) for name in names), where)
         contents = await map_limited(lambda piece: self._content(folder, piece), pieces, limit=READS_AT_ONCE)
         records = parse_pieces(pieces, contents, where)
-        return JournalContents(records=records), pieces[-1].last if pieces else 0
+        return JournalContents(records=records), pieces[-1].last if pieces else 0, _loose(pieces, contents)
 
     async def _content(self, folder: str, piece: Piece) -> bytes:
         blob = await self._blobs.get(folder + piece.name)
@@ -113,6 +115,12 @@ class BlobStore:
     async def _writers(self) -> dict[str, Writer]:
         table = LockTable.parse(await self._blobs.get(LOCKS), self.where)
         return {each.run: Writer(pid=each.owner.pid, host=each.owner.host) for each in table.holders.values()}
+
+
+def _loose(pieces: Sequence[Piece], contents: Sequence[bytes]) -> list[bytes]:
+    """The contents of the last objects that are in no part: processes that came and went soon have left them so."""
+    parted = max((number for number, piece in enumerate(pieces, start=1) if piece.first != piece.last), default=0)
+    return list(contents[parted:])
 
 
 def _folder(run: str) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 
 from orchestrator.core.events import Event, Record, RunDetached, RunFinished, RunResumed, RunStarted
 from orchestrator.core.gate_events import RunBlocked
+from orchestrator.core.merging import FUNCTION, whole_of
 from orchestrator.core.model import Outcome
 from orchestrator.core.runs import RunSummary, Writer
 from orchestrator.core.times import format_time, parse_time
@@ -42,7 +43,12 @@ def _facts(event: Event) -> dict[str, str] | None:
                 "environment": _clip(event.environment),
                 "manifest": _clip(event.manifest),
             }
-            return facts if event.rollback_of is None else {**facts, "rollback_of": event.rollback_of}
+            more = {
+                "rollback_of": event.rollback_of,
+                "part_of": whole_of(event),
+                "function": event.options.get(FUNCTION),
+            }
+            return facts | {name: _clip(str(value)) for name, value in more.items() if value is not None}
         case RunResumed():
             return {"type": "run_resumed"}
         case RunDetached():
@@ -85,6 +91,8 @@ def _summary(run: str, of_run: list[str], writer: Writer | None) -> RunSummary:
             environment=str(first["environment"]),
             manifest=str(first["manifest"]),
             rollback_of=first.get("rollback_of"),
+            part_of=first.get("part_of"),
+            function=first.get("function"),
             started_at=parse_time(first["ts"]),
             last_at=parse_time(last["ts"]),
             outcome=Outcome(last["outcome"]) if finished else Outcome.BLOCKED if blocked else Outcome.RUNNING,

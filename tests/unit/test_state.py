@@ -13,7 +13,8 @@ from orchestrator.core.model import FINAL_STATES, Outcome, TargetState
 from orchestrator.core.outcome import outcome_of
 from orchestrator.core.plan import Step, step_to_dict
 from orchestrator.core.result import exit_code_of
-from orchestrator.core.state import TRANSITIONS, RunState
+from orchestrator.core.state import RunState
+from orchestrator.core.transitions import TRANSITIONS
 
 S = TargetState
 GOOD = {S.SUCCEEDED, S.UNCHANGED}

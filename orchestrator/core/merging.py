@@ -1,0 +1,103 @@
+"""The journals of a run and of its parts as one: whoever reads the run sees all of its targets.
+
+Within a journal the order is kept; between two of them it hardly matters: no target of one waits for one of another.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from orchestrator.core import events as ev
+from orchestrator.core import gate_events as gev
+
+PARTS = "parts"
+"""The option of `run_started` that names the runs which carry out the parts."""
+
+PART_OF = "part_of"
+"""The option of a part's `run_started` that names the whole run."""
+
+FUNCTION = "function"
+"""The option that names the function which goes on with the run."""
+
+_OF_THE_PART = (
+    ev.RunStarted,
+    ev.RunDetached,
+    ev.RunFinished,
+    ev.ReleaseRollbackStarted,
+    ev.ReleaseRollbackFinished,
+    gev.RunBlocked,
+)
+"""Turns in the life of a part alone: the run has its own."""
+
+
+def parts_of(records: Sequence[ev.Record]) -> tuple[str, ...]:
+    """The runs that carry out the parts of the run with these records; empty: it has none, and goes on by itself."""
+    first = records[0].event if records else None
+    found = first.options.get(PARTS) if isinstance(first, ev.RunStarted) else None
+    return tuple(str(name) for name in found or ())
+
+
+def whole_of(event: ev.RunStarted) -> str | None:
+    """The run that this one is a part of."""
+    found = event.options.get(PART_OF)
+    return None if found is None else str(found)
+
+
+class Merger:
+    """Numbers the records of several journals anew, in the order in which they are given to it."""
+
+    def __init__(self, run: str) -> None:
+        self._run = run
+        self._seq = 0
+        self._targets: dict[str, tuple[str, ...]] = {}
+        self._goes_back = False
+
+    def take(self, record: ev.Record) -> ev.Record | None:
+        """The record as one of the whole run's; None: it says nothing about that. To be called in a journal's order."""
+        event = record.event if record.run == self._run else self._of_part(record)
+        if event is None:
+            return None
+        self._seq += 1
+        return ev.Record(self._seq, record.ts, self._run, event)
+
+    def _of_part(self, record: ev.Record) -> ev.Event | None:
+        event = record.event
+        if isinstance(event, ev.RunStarted):
+            self._targets[record.run] = tuple(data["id"] for data in event.targets)
+        if isinstance(event, _OF_THE_PART):
+            return None
+        if isinstance(event, ev.RunResumed):
+            return replace(event, targets=self._targets.get(record.run, ()))
+        if isinstance(event, ev.ReleaseRollbackRequested):
+            first, self._goes_back = not self._goes_back, True
+            return event if first else None
+        return event
+
+
+def merged(run: str, own: Sequence[ev.Record], parts: Mapping[str, Sequence[ev.Record]]) -> Iterator[ev.Record]:
+    """All records as the whole run's: by time, but what the run itself says of its end comes last."""
+    merger = Merger(run)
+    last = max((records[-1].ts for records in parts.values() if records), default=0.0)
+    begin = [record for record in own if not _is_of_the_end(record.event)]
+    end = [record for record in own if _is_of_the_end(record.event)]
+    for record in [*_by_time([begin, *parts.values()]), *(replace(each, ts=max(each.ts, last)) for each in end)]:
+        if (taken := merger.take(record)) is not None:
+            yield taken
+
+
+def _is_of_the_end(event: ev.Event) -> bool:
+    return isinstance(event, (ev.RunFinished, ev.ReleaseRollbackFinished))
+
+
+def _by_time(journals: Iterable[Sequence[ev.Record]]) -> Iterator[ev.Record]:
+    """A journal's own order stands, even where its clock was set back."""
+    keyed = []
+    for number, records in enumerate(journals):
+        latest, lines = 0.0, []
+        for record in records:
+            latest = max(latest, record.ts)
+            lines.append((latest, number, record.seq, record))
+        keyed.append(lines)
+    return (line[3] for line in heapq.merge(*keyed, key=lambda line: line[:3]))
