@@ -79,12 +79,19 @@ class Merger:
 def merged(run: str, own: Sequence[ev.Record], parts: Mapping[str, Sequence[ev.Record]]) -> Iterator[ev.Record]:
     """All records as the whole run's: by time, but what the run itself says of its end comes last."""
     merger = Merger(run)
-    last = max((records[-1].ts for records in parts.values() if records), default=0.0)
-    begin = [record for record in own if not _is_of_the_end(record.event)]
-    end = [record for record in own if _is_of_the_end(record.event)]
-    for record in [*_by_time([begin, *parts.values()]), *(replace(each, ts=max(each.ts, last)) for each in end)]:
+    for record in merged_order(own, [record for records in parts.values() for record in records], own_run=run):
         if (taken := merger.take(record)) is not None:
             yield taken
+
+
+def merged_order(own: Sequence[ev.Record], theirs: Sequence[ev.Record], *, own_run: str) -> list[ev.Record]:
+    """These records of the run's journal and of its parts' in the order in which they are to be told."""
+    journals: dict[str, list[ev.Record]] = {own_run: [record for record in own if not _is_of_the_end(record.event)]}
+    for record in theirs:
+        journals.setdefault(record.run, []).append(record)
+    end = [record for record in own if _is_of_the_end(record.event)]
+    last = max((record.ts for record in theirs), default=0.0)
+    return [*_by_time(journals.values()), *(replace(each, ts=max(each.ts, last)) for each in end)]
 
 
 def _is_of_the_end(event: ev.Event) -> bool:

@@ -2,22 +2,72 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager, suppress
 
 from orchestrator.core.concurrent import map_limited
 from orchestrator.core.errors import UsageError
 from orchestrator.core.events import Record
-from orchestrator.core.merging import merged, parts_of
-from orchestrator.core.runs import JournalContents, RunJournal, RunStore, RunSummary
+from orchestrator.core.merging import Merger, merged, merged_order, parts_of
+from orchestrator.core.ports import Sink
+from orchestrator.core.runs import JournalContents, RunJournal, RunStore, RunSummary, RunTail
 from orchestrator.core.state import RunState
 from orchestrator.store.finding import named, newest
-from orchestrator.store.reading import fold
+from orchestrator.store.reading import fold, fold_into
 
 AT_ONCE = 8
 
 
+class _Gathered:
+    """A sink of one journal's tail: what has come since it was last emptied."""
+
+    def __init__(self) -> None:
+        self.records: list[Record] = []
+
+    def handle(self, record: Record, state: RunState) -> None:  # noqa: ARG002 - a sink's signature
+        self.records.append(record)
+
+
+class WholeTail:
+    """A `core.runs.RunTail` of a run and its parts, in the order in which their events are read."""
+
+    def __init__(self, runs: RunStore, run: str, sinks: Sequence[Sink]) -> None:
+        self.state = RunState()
+        self._runs = runs
+        self._run = run
+        self._sinks = sinks
+        self._merger = Merger(run)
+        self._gathered = _Gathered()
+        self._own = runs.tail(run, [self._gathered])
+        self._parts: dict[str, RunTail] = {}
+
+    async def read(self) -> int:
+        await self._own.read()
+        own = self._emptied()
+        for part in parts_of(own):
+            self._parts[part] = self._runs.tail(part, [self._gathered])
+        await map_limited(self._read_part, self._parts.values(), limit=AT_ONCE)
+        theirs = self._emptied()
+        records = merged_order(own, theirs, own_run=self._run)
+        taken = [each for record in records if (each := self._merger.take(record)) is not None]
+        fold_into(self.state, taken, f"{self._runs.where}: run {self._run}", self._sinks)
+        return len(taken)
+
+    async def wait(self) -> None:
+        await self._own.wait()
+
+    @staticmethod
+    async def _read_part(part: RunTail) -> None:
+        with suppress(UsageError):  # it hasn't begun
+            await part.read()
+
+    def _emptied(self) -> list[Record]:
+        records, self._gathered.records = self._gathered.records, []
+        return records
+
+
 class WholeRuns:
-    """A `core.runs.RunStore`. Journals are opened as they are: a part is a run of its own to whoever goes on with it."""
+    """A `core.runs.RunStore`. Journals are opened as they are: a part is a run of its own to who goes on with it."""
 
     def __init__(self, runs: RunStore) -> None:
         self._runs = runs
@@ -57,6 +107,10 @@ class WholeRuns:
     async def load_run(self, run: str) -> RunState:
         contents = await self.read_run(run)
         return fold(contents.records, f"{self.where}: run {run}")
+
+    def tail(self, run: str, sinks: Sequence[Sink] = ()) -> WholeTail:
+        """See the port."""
+        return WholeTail(self._runs, run, sinks)
 
     async def _records(self, part: str) -> tuple[Record, ...]:
         """Nothing yet where it hasn't begun."""
