@@ -13,8 +13,13 @@
 # Stopping `docker stop` sends SIGTERM and kills after 10 s. Add `--stop-timeout` as long as the longest deployment, or
 #          choose `apply --on-cancel detach` (or `stop`).
 # Git      There is none in the image; hand commits in as variables (`-e GIT_SHA`, `apply --var`).
+#
+# The durable function as an image, for those who deploy Lambda that way; `make lambda` makes the zip:
+#
+#   docker build --target lambda --platform linux/arm64 --provenance=false -t orchestrator-lambda .
 
 ARG PYTHON_VERSION=3.11
+ARG LAMBDA_PYTHON_VERSION=3.13
 
 # Both stages stand on the same image, since a virtual environment holds the path of its interpreter.
 FROM python:${PYTHON_VERSION}-slim AS base
@@ -39,6 +44,24 @@ RUN pip wheel --no-deps --wheel-dir /dist . \
  && python -m venv --without-pip /opt/orchestrator \
  && pip --python /opt/orchestrator/bin/python install --no-compile --constraint constraints/runtime.txt /dist/*.whl \
  && python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/orchestrator/lib
+
+
+# AWS's own image has the runtime that polls for invocations. Lambda itself runs it as a user without rights, read-only.
+FROM public.ecr.aws/lambda/python:${LAMBDA_PYTHON_VERSION} AS lambda
+
+ENV PIP_NO_CACHE_DIR=1 \
+    PIP_DISABLE_PIP_VERSION_CHECK=1
+
+COPY constraints/runtime.txt /tmp/runtime.txt
+COPY --from=build /dist /tmp/dist
+
+# A cold start finds bytecode, and compiles nothing.
+RUN pip install --no-compile --constraint /tmp/runtime.txt --target "${LAMBDA_TASK_ROOT}" \
+    "$(echo /tmp/dist/orchestrator-*.whl)[lambda]" \
+ && python -m compileall -q -j 0 --invalidation-mode unchecked-hash "${LAMBDA_TASK_ROOT}" \
+ && rm -r /tmp/dist /tmp/runtime.txt
+
+CMD ["orchestrator.durable.handler"]
 
 
 FROM base

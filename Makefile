@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 AWSCLI := .venv-awscli
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test programs lint format unit simulate kills mutants large conformance bench pictures constraints clean
+.PHONY: help demo test programs lint format unit simulate kills mutants large conformance bench pictures lambda constraints clean
 
 help: ## What there is to make
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -69,6 +69,11 @@ format: $(VENV)/.installed ## Formats the code
 
 bench: $(VENV)/.installed $(AWSCLI)/.installed ## Figures, each next to its baseline; no tests
 	ORCHESTRATOR_TEST_AWS=$(CURDIR)/$(AWSCLI)/bin/aws $(BIN)/python -m tests.benchmarks
+
+LAMBDA_PYTHON ?= 3.13
+LAMBDA_ARCHITECTURE ?= arm64
+lambda: $(VENV)/.runtime ## Packs the durable function into dist/orchestrator-lambda.zip, for LAMBDA_PYTHON and LAMBDA_ARCHITECTURE
+	$(BIN)/python tools/lambda_zip.py --python $(LAMBDA_PYTHON) --architecture $(LAMBDA_ARCHITECTURE)
 
 constraints: $(VENV)/.installed ## Writes the constraint files anew, from the newest versions that pyproject.toml allows
 	$(BIN)/python tests/pin.py

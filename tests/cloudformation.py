@@ -115,6 +115,13 @@ def template(name: str, **given: Any) -> Template:
     return Template(data, values)
 
 
+def function_template(**given: str) -> Template:
+    """The durable function's, with values for what has no default."""
+    role = "arn:aws:iam::111111111111:role/orchestrator"
+    needed = {"CodeBucket": "code", "CodeKey": "a.zip", "CodeVersion": "1", "DeployRoleArns": role}
+    return template("orchestrator-lambda", **{**needed, **given})
+
+
 def statements(found: Any) -> Iterator[dict[str, Any]]:
     """Every statement of a policy below this, with `Action` and `Resource` as lists."""
     if isinstance(found, dict):

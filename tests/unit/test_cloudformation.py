@@ -12,7 +12,7 @@ from typing import Any
 
 import pages
 import pytest
-from cloudformation import ACCOUNT, FOLDER, Template, statements, template
+from cloudformation import ACCOUNT, FOLDER, Template, function_template, statements, template
 
 from orchestrator.manifest import Release, load
 
@@ -29,11 +29,6 @@ NO_RESOURCES = {
 
 def deploy_role(**given: str) -> Template:
     return template("deploy-role", **{"BundleBucket": "acme-releases", "PrincipalArn": PRINCIPAL, **given})
-
-
-def function(**given: str) -> Template:
-    code = {"CodeBucket": "code", "CodeKey": "a.zip", "CodeVersion": "1", "DeployRoleArns": PRINCIPAL}
-    return template("orchestrator-lambda", **{**code, **given})
 
 
 def actions(found: Any) -> set[str]:
@@ -129,15 +124,20 @@ def test_the_function_may_do_with_its_own_role_what_the_page_says_and_keep_its_p
     _, runs = policies_of_the_page()
     own = {"lambda:CheckpointDurableExecution", "lambda:GetDurableExecutionState"}
     logs = {"logs:CreateLogStream", "logs:PutLogEvents"}
-    assert actions(function().resources()["FunctionRole"]["Policies"]) == runs | own | logs
+    assert actions(function_template().resources()["FunctionRole"]["Policies"]) == runs | own | logs
     (roles,) = [
-        each for each in statements(function().resources()["FunctionRole"]["Policies"]) if each["Sid"] == "Roles"
+        each
+        for each in statements(function_template().resources()["FunctionRole"]["Policies"])
+        if each["Sid"] == "Roles"
     ]
     assert roles["Resource"] == [PRINCIPAL]
 
 
 def every_statement() -> Iterator[tuple[str, dict[str, Any]]]:
-    for found in (deploy_role(StateBucket="acme-state", RoleArns=PRINCIPAL, BundleKeyArn=KEY), function(KeyArn=KEY)):
+    for found in (
+        deploy_role(StateBucket="acme-state", RoleArns=PRINCIPAL, BundleKeyArn=KEY),
+        function_template(KeyArn=KEY),
+    ):
         for name, each in found.resources().items():
             yield from ((name, statement) for statement in statements(each))
     for name, each in template("demo-fleet").resources().items():
@@ -179,7 +179,7 @@ def test_who_may_take_on_the_role() -> None:
 
 
 def test_buckets_keep_versions_are_encrypted_and_closed() -> None:
-    for found in (function(), function(KeyArn=KEY), template("demo-fleet")):
+    for found in (function_template(), function_template(KeyArn=KEY), template("demo-fleet")):
         for name, bucket in found.resources("AWS::S3::Bucket").items():
             if "VersioningConfiguration" not in bucket:
                 continue  # a policy
@@ -193,17 +193,17 @@ def test_buckets_keep_versions_are_encrypted_and_closed() -> None:
 
 def test_state_that_may_still_be_needed_does_not_expire() -> None:
     """Locks and signs of life never; journals together with the list of runs."""
-    rules = function().resources()["StateBucket"]["LifecycleConfiguration"]["Rules"]
+    rules = function_template().resources()["StateBucket"]["LifecycleConfiguration"]["Rules"]
     expiring = {rule["Prefix"]: rule["ExpirationInDays"] for rule in rules if "ExpirationInDays" in rule}
     assert expiring == {"state/runs/": 400, "state/index/": 400}
 
 
 def test_every_alarm_tells_somebody() -> None:
-    for found in (function(), template("demo-fleet")):
+    for found in (function_template(), template("demo-fleet")):
         alarms = found.resources("AWS::CloudWatch::Alarm")
         assert alarms
         assert all(alarm["AlarmActions"] == ["Alarms"] for alarm in alarms.values())
-    names = {alarm["MetricName"] for alarm in function().resources("AWS::CloudWatch::Alarm").values()}
+    names = {alarm["MetricName"] for alarm in function_template().resources("AWS::CloudWatch::Alarm").values()}
     assert {"Errors", "Throttles", "AsyncEventAge", "DurableExecutionFailed", "DurableExecutionTimedOut"} == names
 
 
