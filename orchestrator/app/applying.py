@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TextIO
 
 from orchestrator.app.proving import not_verified
@@ -22,6 +22,7 @@ from orchestrator.core.recorder import Recorder
 from orchestrator.core.state import RunState
 from orchestrator.core.token import new_run_id
 from orchestrator.manifest.freezes import calendar_of
+from orchestrator.wording.text import plural
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,6 +38,8 @@ class ApplyOptions:
     """Seconds; then we go, and leave running what runs."""
     detach: bool = False
     """Leave once all that can start has started."""
+    notify: bool | None = None
+    """Whether notifications are sent; None: unless it is a rehearsal."""
     override_freeze: str | None = None
     """Why freezes don't count for this run; None: they do."""
 
@@ -79,6 +82,7 @@ async def apply(
             lease = hold_lease(state, run, undertaking.targets, wait=options.lock_wait, tell=views.console.say)
             hold = await stack.enter_async_context(lease)
             plan = await planned.again() if hold.waited or undertaking.is_saved else plan
+        plan = _told(plan, notify=options.notify, rehearsal=undertaking.is_rehearsal, tell=views.console.say)
         journal = await stack.enter_async_context(state.runs.open_journal(run, new=True))
         recorder = open_recorder(run, journal, views)
         settings = RunOptions(
@@ -106,6 +110,15 @@ async def apply(
             runs=state.runs,
         )
         return recorder.state
+
+
+def _told(plan: Plan, *, notify: bool | None, rehearsal: bool, tell: Callable[[str], None]) -> Plan:
+    """Without notifications where none are to be sent."""
+    if not plan.notifications or notify or (notify is None and not rehearsal):
+        return plan
+    if rehearsal and notify is None:
+        tell(f"a rehearsal: {plural(len(plan.notifications), 'notification')} not sent; --notify sends them")
+    return replace(plan, notifications=())
 
 
 def frozen_now(plan: Plan) -> Frozen | None:

@@ -102,6 +102,7 @@ async def build_plan(
         freeze=release.environment.freeze,
         controls=release.controls,
         committed_at=await anyio.to_thread.run_sync(_committed_at, release.manifest),
+        notifications=release.notifications,
     )
 
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -18,6 +19,7 @@ from orchestrator.app.bundles import ReleaseArtifacts, digest_all
 from orchestrator.app.caches import hash_cache
 from orchestrator.app.copies import locations_of
 from orchestrator.app.looking import read_release
+from orchestrator.app.notifying import close_late
 from orchestrator.app.releases import ReleaseOptions, prepare
 from orchestrator.app.running import RunOptions, carry_out
 from orchestrator.app.saved import open_sources
@@ -33,11 +35,13 @@ from orchestrator.core.errors import StateError, UsageError
 from orchestrator.core.events import Record, RunResumed, RunStarted
 from orchestrator.core.freezing import FreezeWindow
 from orchestrator.core.model import BundleSource, Concurrency, Policy, Target, TargetState, revision_from_api
+from orchestrator.core.notifications import specs_from_list
 from orchestrator.core.plan import Plan, Step, order, step_from_dict, target_to_dict
 from orchestrator.core.ports import Artifact, Artifacts
 from orchestrator.core.recorder import Recorder
 from orchestrator.core.state import REOPENED, RunState, fold
 from orchestrator.manifest.freezes import calendar_of
+from orchestrator.wording.text import write_line
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,6 +84,7 @@ async def resume(options: ResumeOptions, env: Mapping[str, str], *, stdout: Text
         kept = await stack.enter_async_context(open_state(options.state, None, env))
         run, contents, before = await read_release(kept.runs, options.run)
         if before.is_over:
+            await close_late(kept.runs, before, env, partial(write_line, stderr))
             return Resumed(state=before, was_over=True)
         targets = [step.target for step in recorded_plan(started_of(contents.records, run)).steps]
         opening_views = open_views(options.views, stdout=stdout, stderr=stderr, state=kept.runs.where)
@@ -209,6 +214,7 @@ def recorded_plan(started: RunStarted) -> Plan:
         freeze=tuple(FreezeWindow(**window) for window in started.freeze),
         controls=controls_from_dict(started.controls),
         committed_at=started.committed_at,
+        notifications=specs_from_list(started.notifications),
     )
 
 

@@ -17,6 +17,7 @@ from orchestrator import __version__
 from orchestrator.app.approval_requests import DecisionTaker
 from orchestrator.app.bundles import ReleaseArtifacts
 from orchestrator.app.durations import Estimates, matters
+from orchestrator.app.notifying import open_notifier, tell_the_end
 from orchestrator.app.outside import outside_of
 from orchestrator.app.requests import obey_requests
 from orchestrator.app.services import Services
@@ -31,6 +32,7 @@ from orchestrator.core.events import ApiThrottled, RunStarted, WarningRaised
 from orchestrator.core.freezing import Calendar
 from orchestrator.core.lease import LeaseKeeper
 from orchestrator.core.model import Concurrency, Policy
+from orchestrator.core.notifications import specs_to_list
 from orchestrator.core.phases import Phases
 from orchestrator.core.plan import Plan, step_to_dict
 from orchestrator.core.ports import Artifacts, Journal
@@ -107,6 +109,7 @@ def start_event(
         pid=os.getpid(),
         options=chosen or {},
         freeze=tuple(asdict(window) for window in plan.freeze),
+        notifications=tuple(specs_to_list(plan.notifications)),
     )
 
 
@@ -167,25 +170,26 @@ async def carry_out(
         engine_for(plan, recorder, artifacts, options, calendar_of(plan.freeze) if options.keeps_freezes else None),
         None if runs is None else _rollback(plan, recorder, services, options, runs, engine_for),
     )
+    specs = recorder.state.notifications.specs
     try:
-        async with anyio.create_task_group() as beside:
+        async with (
+            open_notifier(specs, recorder, options.env, views.observer) as notifier,
+            anyio.create_task_group() as beside,
+        ):
             for task in views.tasks:
                 beside.start_soon(task)
             beside.start_soon(estimates.learn)
-            with anyio.CancelScope() as everything:
-                obey = partial(obey_signals, stops=options.stops, everything=everything, tell=views.console.say)
-                beside.start_soon(obey, engine, options.on_cancel)
-                if hold is not None:
-                    services.guard.ensure = hold.keeper.ensure
-                    beside.start_soon(hold.keeper.keep)
-                    beside.start_soon(_leave_when_lost, engine, hold.keeper)
-                    beside.start_soon(obey_requests, hold.blobs, recorder.run, partial(_cancel, engine))
-                    decisions = DecisionTaker(hold.blobs, engine.approvals, recorder)
-                    await decisions.look()  # before any time-out: what was decided in time counts
-                    beside.start_soon(decisions.run)
-                if options.leave_after is not None:
-                    beside.start_soon(_leave_after, engine, options.leave_after)
-                await engine.run()
+            if hold is not None:
+                services.guard.ensure = hold.keeper.ensure
+                beside.start_soon(hold.keeper.keep)
+            if notifier is not None:
+                notifier.begin()
+                beside.start_soon(notifier.run)
+            hurried = False
+            try:
+                hurried = await _run_engine(engine, recorder, views, options, hold)
+            finally:
+                await tell_the_end(notifier, hurried=hurried)
             beside.cancel_scope.cancel()
     except Exception as error:
         cause = _fault_of_state(error)
@@ -194,6 +198,25 @@ async def carry_out(
                 error.add_note(line)
             raise
         raise CutOffError(cause, recorder.state) from error
+
+
+async def _run_engine(engine: Phases, recorder: Recorder, views: Views, options: RunOptions, hold: Hold | None) -> bool:
+    """To its end, while it obeys signals, requests and decisions; whether it was told to leave at once."""
+    async with anyio.create_task_group() as beside:
+        with anyio.CancelScope() as everything:
+            obey = partial(obey_signals, stops=options.stops, everything=everything, tell=views.console.say)
+            beside.start_soon(obey, engine, options.on_cancel)
+            if hold is not None:
+                beside.start_soon(_leave_when_lost, engine, hold.keeper)
+                beside.start_soon(obey_requests, hold.blobs, recorder.run, partial(_cancel, engine))
+                decisions = DecisionTaker(hold.blobs, engine.approvals, recorder)
+                await decisions.look()  # before any time-out: what was decided in time counts
+                beside.start_soon(decisions.run)
+            if options.leave_after is not None:
+                beside.start_soon(_leave_after, engine, options.leave_after)
+            await engine.run()
+        beside.cancel_scope.cancel()
+    return everything.cancelled_caught
 
 
 def _rollback(

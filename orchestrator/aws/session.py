@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from orchestrator.aws.sdk import Sdk
 
-Service = Literal["cloudwatch", "codedeploy", "s3", "sts"]
+Service = Literal["cloudwatch", "codedeploy", "s3", "sns", "sts"]
 Answer = dict[str, Any]
 """An operation's answer in the API's own shape."""
 

@@ -14,6 +14,7 @@ from orchestrator.cli.options import (
     fleet_option,
     instance_options,
     manifest_argument,
+    notify_option,
     option,
     override_option,
     run_options,
@@ -78,6 +79,7 @@ view_options = together(
 @instance_options
 @option("--yes", is_flag=True, help="Don't ask.")
 @override_option
+@notify_option
 @state_option
 @view_options
 @run_options

@@ -154,6 +154,12 @@ run_options: Callable[[Any], Any] = together(
 )
 
 
+notify_option = option(
+    "--notify/--no-notify",
+    default=None,
+    help="Send the manifest's notifications, or send none. [default: send them; --sandbox: none]",
+)
+
 override_option = option(
     "--override-freeze", metavar="REASON", help="Deploy although it is frozen; the journal keeps the reason."
 )

@@ -11,6 +11,7 @@ from orchestrator.cli.apply import view_options
 from orchestrator.cli.options import (
     environment_variables,
     manifest_argument,
+    notify_option,
     option,
     override_option,
     run_options,
@@ -30,6 +31,7 @@ from orchestrator.cli.options import (
 @option("--dry-run", is_flag=True, help="Only show what would be done.")
 @option("--yes", is_flag=True, help="Don't ask.")
 @override_option
+@notify_option
 @state_option
 @view_options
 @run_options

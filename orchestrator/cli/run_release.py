@@ -62,6 +62,7 @@ def run_undertaking(
         lock_wait=given["lock_wait"],
         detach=given["detach"],
         override_freeze=given["override_freeze"],
+        notify=given["notify"],
     )
     rehearses = undertaking.is_rehearsal
     asks = stdin.isatty() and stderr.isatty() and not given["yes"] and not rehearses

@@ -18,6 +18,7 @@ from orchestrator.cli.options import (
 
 if TYPE_CHECKING:
     from orchestrator.bundle.source import Bundle
+    from orchestrator.manifest import Release
 
 
 @click.command()
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 @variable_option
 @option("--strict", is_flag=True, help="Warnings count as errors.")
 @option("--bundles/--no-bundles", default=True, show_default=True, help="Look into the bundles, too.")
-@option("--verbose", is_flag=True, help="Show what goes into each bundle, with sizes, and the largest files.")
+@option("--verbose", is_flag=True, help="Show what goes into each bundle, and who is told of a run.")
 def validate(
     manifest: Path,
     environment: str | None,
@@ -60,10 +61,19 @@ def validate(
         click.echo(f"{warning}", err=True)
     if verbose:
         _show(checked.bundles)
+        _show_notifications(checked.releases)
     for release in checked.releases:
         names = {target.application for target in release.targets}
         count = f"{plural(len(names), 'application')}, {plural(len(release.targets), 'deployment group')}"
         click.echo(f"{manifest}: {release.environment.name}: {count}: ok")
+
+
+def _show_notifications(releases: Sequence[Release]) -> None:
+    from orchestrator.cli.show_notifications import notification_lines  # noqa: PLC0415 - only when asked for
+
+    for release in releases:
+        for line in notification_lines(release, environment_variables()):
+            click.echo(line)
 
 
 def _show(bundles: Sequence[Bundle]) -> None:

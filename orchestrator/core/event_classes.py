@@ -15,8 +15,15 @@ if TYPE_CHECKING:
 def event_classes() -> Mapping[str, type[Event]]:
     from orchestrator.core import events as ev  # noqa: PLC0415 - that module reads journals with this one
     from orchestrator.core import gate_events as gev  # noqa: PLC0415 - as above
+    from orchestrator.core import notification_events as nev  # noqa: PLC0415 - as above
 
-    abstract: tuple[type[Event], ...] = (ev.TargetEvent, gev.GateEvent, gev.HookEvent, ev.UnknownEvent)
+    abstract: tuple[type[Event], ...] = (
+        ev.TargetEvent,
+        gev.GateEvent,
+        gev.HookEvent,
+        nev.NotificationEvent,
+        ev.UnknownEvent,
+    )
     return {ev.event_type(cls): cls for cls in _concrete(ev.Event) if cls not in abstract}
 
 

@@ -63,6 +63,8 @@ class RunStarted(Event):
     """`core.freezing.FreezeWindow` each, of its environment."""
     committed_at: float | None = None
     """Epoch seconds: when the commit was made that was checked out around the manifest; None: not known."""
+    notifications: tuple[Mapping[str, Any], ...] = ()
+    """`core.notifications.NotificationSpec` each."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -30,6 +30,7 @@ from orchestrator.core.model import (
     revision_from_api,
     revision_to_api,
 )
+from orchestrator.core.notifications import NotificationSpec
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,6 +71,8 @@ class Plan:
     """The run's own gates and hooks."""
     committed_at: float | None = None
     """Epoch seconds: of the commit that is checked out around the manifest, or that was promoted; None: not known."""
+    notifications: tuple[NotificationSpec, ...] = ()
+    """Who is told of the run."""
 
     @property
     def changes(self) -> tuple[Step, ...]:

@@ -25,6 +25,7 @@ from orchestrator.core.model import (
     revision_from_api,
     revision_to_api,
 )
+from orchestrator.core.notifications import specs_from_list, specs_to_list
 from orchestrator.core.plan import Plan, Step, step_from_dict, step_to_dict
 from orchestrator.core.shapes import status_of
 from orchestrator.core.times import format_time, parse_time
@@ -114,6 +115,7 @@ def _body(saved: SavedPlan) -> dict[str, Any]:
         "concurrency": asdict(saved.concurrency),
         "freeze": [asdict(window) for window in plan.freeze],
         "controls": controls_to_dict(plan.controls),
+        "notifications": specs_to_list(plan.notifications),
         "targets": [_step(step, Path(plan.manifest).absolute().parent) for step in plan.steps],
     }
 
@@ -194,6 +196,7 @@ def _saved(data: Mapping[str, Any], file: str) -> SavedPlan:
         freeze=read("freeze", lambda: tuple(FreezeWindow(**window) for window in data["freeze"])),
         controls=read("controls", lambda: controls_from_dict(data.get("controls"))),
         committed_at=read("committed_at", lambda: parse_time(at) if (at := data.get("committed_at")) else None),
+        notifications=read("notifications", lambda: specs_from_list(data.get("notifications"))),
     )
     return SavedPlan(
         plan=plan,

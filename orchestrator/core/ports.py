@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -12,6 +12,7 @@ from orchestrator.core.model import Location, Revision, Target
 
 if TYPE_CHECKING:
     from orchestrator.core.events import Record
+    from orchestrator.core.notifications import Notice, Told
     from orchestrator.core.state import RunState
 
 
@@ -102,6 +103,24 @@ class Sink(Protocol):
     """A view that is told of every event, after it was folded into the state. Must be quick and must not raise."""
 
     def handle(self, record: Record, state: RunState) -> None: ...
+
+
+class Receiver(Protocol):
+    """Where one notification goes."""
+
+    keeps_up: bool
+    """One message that is kept up to date; else every notice is a message of its own."""
+    interval: float
+    """Seconds between two deliveries, at least."""
+
+    async def tell(
+        self, notice: Notice, state: RunState, told: Told, opened: Callable[[Mapping[str, Any]], None]
+    ) -> None:
+        """One attempt, within seconds. Raises `NotDeliveredError` or TimeoutError; told twice, it does no harm.
+
+        `opened` takes what a later process needs to go on with it, as soon as that is known.
+        """
+        ...
 
 
 class CallObserver(Protocol):

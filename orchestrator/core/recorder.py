@@ -33,6 +33,10 @@ class Recorder:
         for sink in self._sinks:
             sink.handle(record, self.state)
 
+    def watch(self, sink: Sink) -> None:
+        """Tells one more view, from the next event on."""
+        self._sinks = (*self._sinks, sink)
+
     async def commit(self) -> None:
         """Raises `StateError` when the journal can't be written: the run must not go on without it."""
         await self._journal.flush()

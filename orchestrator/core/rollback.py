@@ -279,7 +279,9 @@ class ReleaseRollback:
                 self._parent.record(ev.ReleaseRollbackFinished(rollback_run=run))
                 return
         async with self._open_journal(run) as journal:
-            await self._go_on(run, journal, replace(self._plan, steps=planned.steps, controls=NO_CONTROLS))
+            await self._go_on(
+                run, journal, replace(self._plan, steps=planned.steps, controls=NO_CONTROLS, notifications=())
+            )
 
     async def _go_on(self, run: str, journal: RunJournal, plan: Plan) -> None:
         records = journal.found.records

@@ -14,6 +14,7 @@ from orchestrator.core.errors import StateError
 from orchestrator.core.freezing import moment
 from orchestrator.core.gate_state import GateState
 from orchestrator.core.model import Outcome, TargetState
+from orchestrator.core.notifications import NotificationState
 from orchestrator.core.target_run import TargetRun
 from orchestrator.core.transitions import TRANSITIONS
 
@@ -58,6 +59,7 @@ class RunState:
     """The run that this one rolls back."""
     gates: GateState = field(default_factory=GateState)
     """Gates, approvals and hooks."""
+    notifications: NotificationState = field(default_factory=NotificationState)
     after: Controls = NO_CONTROLS
     """What the run itself has to pass once its targets have ended."""
     blocked: gev.RunBlocked | None = None
@@ -81,6 +83,7 @@ class RunState:
             )
         self.last_seq, self.last_ts = record.seq, record.ts
         self._fold(record.event, record)
+        self.notifications.apply(record)
 
     @property
     def _now(self) -> float:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import anyio
+
+from orchestrator.wording.http_faults import why_no_answer
 
 if TYPE_CHECKING:
     import aiohttp
@@ -50,7 +49,7 @@ async def ask(
             body = await _body(answer)
             return Reply(status=answer.status, body=body, seconds=anyio.current_time() - began)
     except (aiohttp.ClientError, OSError, ValueError) as error:
-        raise CannotAskError(_why(error, url)) from None
+        raise CannotAskError(why_no_answer(error, url)) from None
 
 
 async def _body(answer: aiohttp.ClientResponse) -> bytes:
@@ -58,23 +57,3 @@ async def _body(answer: aiohttp.ClientResponse) -> bytes:
     while len(body) < BODY and (piece := await answer.content.read(BODY - len(body))):
         body += piece
     return bytes(body)
-
-
-def _why(error: Exception, url: str) -> str:
-    import aiohttp  # noqa: PLC0415 - as above
-
-    host = urlsplit(url).hostname or "the host"
-    match error:
-        case aiohttp.ClientConnectorDNSError():
-            return f"{host} can't be resolved"
-        case aiohttp.ClientConnectorCertificateError() | ssl.SSLCertVerificationError():
-            return f"the certificate of {host} can't be trusted"
-        case aiohttp.ClientConnectorError():
-            number = error.os_error.errno
-            return "no connection" if number is None else os.strerror(number).lower()
-        case aiohttp.ServerDisconnectedError() | ConnectionError():
-            return "the connection was lost"
-        case aiohttp.InvalidURL():
-            return "not a URL"
-        case _:
-            return f"no answer that can be read ({type(error).__name__})"

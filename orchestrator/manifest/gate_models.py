@@ -13,16 +13,18 @@ from orchestrator.manifest.fields import TEMPLATED, Count, Name, Number, Positiv
 BOOL_COMPARISON = re.compile(r"(==|!=|[<>]=?)\s*bool\b")
 
 
-def check_url(value: str) -> str:
+FOR_PROMETHEUS = "no secret here; Prometheus takes a token from ORCHESTRATOR_PROMETHEUS_TOKEN"
+
+
+def check_url(value: str, instead: str = FOR_PROMETHEUS) -> str:
+    """`instead`: where a secret belongs."""
     try:
         parts = urlsplit(value)
         named = bool(parts.hostname) or value.startswith("${")
     except ValueError as error:
         raise mistake(f"not a URL: {error}") from None
     if parts.username is not None or parts.password is not None:
-        raise mistake(
-            "holds credentials", "no secret here; Prometheus takes a token from ORCHESTRATOR_PROMETHEUS_TOKEN"
-        )
+        raise mistake("holds credentials", instead)
     if not named:
         raise mistake("names no host", "such as http://prometheus:9090")
     return value

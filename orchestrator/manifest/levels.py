@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from orchestrator.manifest.documents import Document
 from orchestrator.manifest.models import Manifest
 from orchestrator.manifest.nodes import Map, Node, Place, Plain, child, descend
+from orchestrator.manifest.notifications import expanded
 from orchestrator.manifest.target_models import Settings
 from orchestrator.manifest.templates import Check, Context, evaluate
 from orchestrator.manifest.validation import report
@@ -96,7 +97,7 @@ class Environments:
 
     # --- sections ----------------------------------------------------------------------------------------------------
 
-    def _section(self, key: str, node: Node) -> Plain:
+    def _section(self, key: str, node: Node) -> Plain:  # noqa: PLR0911 - a table: one case a section
         place = (key,)
         if not node.dynamic or key == "include":
             return node.value
@@ -109,12 +110,24 @@ class Environments:
                 return {name: self._environment(name, item, (*place, name)) for name, item in node.items.items()}
             case "applications", Map():
                 return {name: self._application(name, item, (*place, name)) for name, item in node.items.items()}
+            case "notifications", Map():
+                return self._notifications(node)
             case "defaults", Map():
                 late = deferred(node, self._context, {"application", "deployment_group"})
                 return self._mapping(node, place, {**self._general, "release": self.release}, leave_out=late)
             case _:
                 samples = {**SAMPLES, "release": self.release} if key == "gates" else {}
                 return evaluate(node, place, self._context, {**self._general, **samples})
+
+    def _notifications(self, node: Map) -> Plain:
+        """Without those for other environments."""
+        known = declared(self._root, *names_of_environments(self._root))
+        names = {**self._general, "release": self.release}
+        found = {
+            name: expanded(item, ("notifications", name), self._context, names, known)
+            for name, item in node.items.items()
+        }
+        return {name: value for name, value in found.items() if value is not None or not node.items[name].dynamic}
 
     def _mapping(self, node: Map, place: Place, names: Names, leave_out: Mapping[str, Node]) -> dict[str, Plain]:
         return {

@@ -25,6 +25,7 @@ from orchestrator.manifest.fields import (
 )
 from orchestrator.manifest.freezes import parse_rule
 from orchestrator.manifest.gate_models import Gate, GateUse, HookUse, Strict
+from orchestrator.manifest.notification_models import Notification
 from orchestrator.manifest.target_models import Revision, Settings
 
 CLOCK = re.compile(r"([01]\d|2[0-3]):[0-5]\d(:[0-5]\d)?\Z", re.ASCII)
@@ -215,6 +216,9 @@ class Manifest(Strict):
         default_factory=PolicySettings, description="What failures and busy groups do to the run."
     )
     gates: dict[NameKey, Gate] = Field(default_factory=dict, description="Gates, by their names.")
+    notifications: dict[NameKey, Notification] = Field(
+        default_factory=dict, description="Who is told how a run goes, by their names."
+    )
     defaults: Settings = Field(default_factory=Settings, description="Settings of all targets.")
     include: list[Text] = Field(
         default_factory=list, description="More files with applications and gates, relative to this one."

@@ -10,6 +10,7 @@ from typing import Protocol
 from orchestrator.core.controls import NO_CONTROLS, Controls
 from orchestrator.core.freezing import FreezeWindow
 from orchestrator.core.model import Concurrency, Policy, Target
+from orchestrator.core.notifications import NotificationSpec
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,6 +73,8 @@ class Release:
     """In the order of the manifest."""
     controls: Controls = NO_CONTROLS
     """The run's own gates and hooks."""
+    notifications: tuple[NotificationSpec, ...] = ()
+    """Those of its environment."""
     origins: Origins = field(repr=False, compare=False)
 
     def policy_for(self, targets: Sequence[Target]) -> Policy:

@@ -17,6 +17,7 @@ from orchestrator.manifest.models import Application, Environment, Manifest
 from orchestrator.manifest.needs import Names, report_cycles
 from orchestrator.manifest.nodes import Map, Node, Place, Scalar, child, descend
 from orchestrator.manifest.nodes import Sequence as NodeList
+from orchestrator.manifest.notifications import check_environments, specs_of
 from orchestrator.manifest.origins import Origin, WrittenOrigins
 from orchestrator.manifest.problems import did_you_mean
 from orchestrator.manifest.release import EnvironmentSettings, Release, share_of
@@ -57,6 +58,7 @@ class Resolver:
         self._check_accounts(targets)
         self._check_duplicates(targets)
         self._check_environments()
+        check_environments(self._root, self._context)
         failures = manifest.policy.max_failures
         return Release(
             manifest=self._document.path,
@@ -74,6 +76,7 @@ class Resolver:
             max_failures_share=failures.value if isinstance(failures, Share) else None,
             targets=targets,
             controls=self._controls_of_run(),
+            notifications=specs_of(manifest.notifications, self._root, self._context),
             origins=WrittenOrigins(self._root, self._context.environment, manifest, self._origins),
         )
 

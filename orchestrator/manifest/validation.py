@@ -64,6 +64,9 @@ def _report(details: ErrorDetails, model: type[BaseModel], spot: Spot, problems:
     if problems.is_broken(spot.node):
         return
     message, hint = _explain(kind, context, spot.node, details["msg"])
+    if kind in {"union_tag_invalid", "union_tag_not_found"} and spot.place[:1] == ("notifications",):
+        message = message.replace("type of gate", "type of notification")
+        hint = hint if kind == "union_tag_invalid" or hint is None else "webhook, slack, github or sns"
     where = spot.key if at_key and spot.key is not None else spot.node
     problems.add(where, spot.place, message, hint)
 

@@ -13,6 +13,7 @@ import anyio
 from orchestrator.core.blobs import Blobs, ConflictError
 from orchestrator.core.errors import StateError
 from orchestrator.core.events import Record, RunStarted
+from orchestrator.core.notification_events import NotificationEvent
 from orchestrator.core.runs import FencedError, JournalContents
 from orchestrator.store.marks import mark
 from orchestrator.store.pieces import Piece, object_content
@@ -196,5 +197,7 @@ class BlobJournal:
 
     def _remember_turn(self, records: tuple[Record, ...]) -> None:
         """The last mark anew: the process that should have written it may have died before."""
-        turns = [name for record in (*records[:1], *records[-1:]) if (name := mark(record)) is not None]
+        last = next((record for record in reversed(records) if not isinstance(record.event, NotificationEvent)), None)
+        ends = (*records[:1], *(() if last is None else (last,)))
+        turns = [name for record in ends if (name := mark(record)) is not None]
         self._marks.extend(turns)

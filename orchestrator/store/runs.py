@@ -102,15 +102,22 @@ def _rest_of_first_line(path: Path) -> bytes:
 
 
 def _last_record(tail: bytes, *, whole: bool) -> dict[str, Any] | None:
-    """The last line that is a record; None when more of the file is needed. `whole`: the tail is the whole file."""
+    """The last record of the run itself; None when more of the file is needed. `whole`: the tail is the whole file.
+
+    What became of notifications comes after the run's own end, and says nothing of how it stands.
+    """
     lines = tail.split(b"\n")[:-1]  # what follows the last line feed isn't finished
     if not whole:
         lines = lines[1:]  # cut off at its start
-    for line in reversed(lines[-2:]):  # a power cut may have spoilt the last one
+    spoilt = 0
+    for line in reversed(lines):
         try:
             record = json.loads(line)
         except ValueError:
+            spoilt += 1
+            if spoilt > 1:  # a power cut may have spoilt the last one
+                return None
             continue
-        if isinstance(record, dict):
+        if isinstance(record, dict) and not str(record.get("type")).startswith("notification_"):
             return record
     return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from orchestrator.core import events as ev
+from orchestrator.core import notification_events as nev
 from orchestrator.core.freezing import moment
 from orchestrator.core.model import TargetState
 from orchestrator.core.state import RunState, TargetRun
@@ -24,6 +25,7 @@ _URGENT = (
     ev.DeploymentDiagnosed,
     ev.RollbackStarted,
     ev.RollbackEnded,
+    nev.NotificationFailed,
 )
 
 _QUIET_ENDS = (TargetState.SKIPPED, TargetState.CANCELLED)
@@ -73,6 +75,8 @@ def _of_run(event: ev.Event, state: RunState) -> Phrase | None:  # noqa: C901, P
             text = f"run {event.outcome}{_after_all(state)}"
         case ev.WarningRaised():
             text = f"warning: {one_line(event.message)}"
+        case nev.NotificationFailed():
+            text = f"notification {event.notification}: {one_line(event.reason)}; the release goes on without it"
         case ev.ApiThrottled():
             what = one_line(f"{event.service} {event.operation} in {event.region}")
             text = f"throttled: {what}; going on with {event.rate:.1f} calls/s ({plural(state.throttles, 'throttle')})"

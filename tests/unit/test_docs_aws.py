@@ -12,7 +12,7 @@ import pages
 from botocore.loaders import Loader
 
 CODE = pages.ROOT / "orchestrator"
-CALLERS = ("core", "app", "aws", "gates")
+CALLERS = ("core", "app", "aws", "gates", "notify")
 """The packages whose calls reach AWS."""
 
 NEEDED_BY_CREATE = {"codedeploy:GetDeploymentConfig", "codedeploy:GetApplicationRevision"}
@@ -90,7 +90,8 @@ def needed() -> set[str]:
     s3 = {action for name in called("s3") for action in S3_ACTIONS[name]}
     s3 |= {S3_PARAMETERS[word] for word in set(_strings()) & set(S3_PARAMETERS)}
     cloudwatch = {f"cloudwatch:{name}" for name in called("cloudwatch")}
-    return codedeploy | cloudwatch | NEEDED_BY_CREATE | s3 | {"sts:AssumeRole"}
+    sns = {f"sns:{name}" for name in called("sns")}
+    return codedeploy | cloudwatch | sns | NEEDED_BY_CREATE | s3 | {"sts:AssumeRole"}
 
 
 def test_the_policy_is_what_the_code_needs() -> None:

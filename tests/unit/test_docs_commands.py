@@ -15,6 +15,7 @@ from orchestrator.cli.main import COMMANDS, cli
 from orchestrator.cli.sandbox import SandboxGroup
 from orchestrator.core import events as ev
 from orchestrator.core import gate_events as gev
+from orchestrator.core import notification_events as nev
 from orchestrator.core.errors import ExitCode
 from orchestrator.core.model import TargetState
 from orchestrator.core.result import result_of
@@ -70,10 +71,10 @@ def test_the_exit_codes() -> None:
 
 
 def test_every_event_is_in_the_table_with_its_fields() -> None:
-    abstract = {ev.Event, ev.TargetEvent, ev.UnknownEvent, gev.GateEvent, gev.HookEvent}
+    abstract = {ev.Event, ev.TargetEvent, ev.UnknownEvent, gev.GateEvent, gev.HookEvent, nev.NotificationEvent}
     classes = [
         found
-        for module in (ev, gev)
+        for module in (ev, gev, nev)
         for _, found in inspect.getmembers(module, inspect.isclass)
         if issubclass(found, ev.Event) and found not in abstract
     ]

@@ -14,6 +14,7 @@ import yaml
 from orchestrator.manifest import schema, validate_all
 
 SETTINGS = "Settings of targets"
+NOTIFIED = {"type", "environments", "link"}
 MEASURED = {"type", "interval", "successes", "failures", "timeout", "limit"}
 SECTIONS: Mapping[str, str] = {
     "Alarms": "Alarms",
@@ -26,6 +27,7 @@ SECTIONS: Mapping[str, str] = {
     "Freeze": "Freeze windows",
     "GateUse": "Gates of a target",
     "GitHub": "GitHub",
+    "GitHubNotification": "Type `github`",
     "Hook": "Hook command",
     "HookUse": "Hooks of a target",
     "HttpGate": "Type `http`",
@@ -35,8 +37,11 @@ SECTIONS: Mapping[str, str] = {
     "Revision": "Revision",
     "S3Object": "S3",
     "Settings": SETTINGS,
+    "SlackNotification": "Type `slack`",
+    "SnsNotification": "Type `sns`",
     "TagFilter": "Tag filter",
     "TargetInstances": "Target instances",
+    "WebhookNotification": "Type `webhook`",
 }
 """From the models to the sections that describe them."""
 
@@ -66,6 +71,7 @@ def test_every_model_has_a_section(models: dict[str, dict[str, Any]]) -> None:
 def test_every_key_is_in_the_table_of_its_model_and_no_other(models: dict[str, dict[str, Any]], text: str) -> None:
     assert described(text, "The top level") == list(models["Manifest"]["properties"])
     assert set(described(text, "Gates")) == MEASURED
+    assert set(described(text, "Notifications")) == NOTIFIED
     inherited = set(models["Settings"]["properties"])
     for name, heading in SECTIONS.items():
         keys = set(models[name]["properties"])
@@ -73,6 +79,8 @@ def test_every_key_is_in_the_table_of_its_model_and_no_other(models: dict[str, d
             keys -= inherited
         if name.endswith("Gate"):
             keys -= MEASURED
+        if name.endswith("Notification"):
+            keys -= NOTIFIED
         assert set(described(text, heading)) == keys, heading
 
 

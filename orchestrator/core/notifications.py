@@ -1,0 +1,147 @@
+"""Notifications: which there are, what they are about, and how far they have come."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from orchestrator.core import events as ev
+from orchestrator.core import gate_events as gev
+from orchestrator.core import notification_events as nev
+from orchestrator.core.model import Outcome, TargetState
+
+if TYPE_CHECKING:
+    from orchestrator.core.state import RunState
+
+NotificationKind = Literal["webhook", "slack", "github", "sns"]
+
+Moment = Literal["started", "resumed", "failed", "approval", "rollback", "waiting", "finished"]
+"""What people want to hear of. `waiting`: the process has left, and a resume has to go on."""
+
+MOMENTS: tuple[Moment, ...] = get_args(Moment)
+
+_BAD_ENDS = frozenset({Outcome.FAILED, Outcome.ROLLED_BACK, Outcome.ROLLBACK_FAILED})
+_FAILED = frozenset({TargetState.FAILED, TargetState.STOPPED, TargetState.TIMED_OUT, TargetState.ERRORED})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NotificationSpec:
+    """One notification of the manifest, resolved. Holds no secret, only the names of variables that do."""
+
+    name: str
+    kind: NotificationKind
+    events: tuple[Moment, ...]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """What only its kind has, by the manifest's names."""
+
+    def wants(self, moment: Moment, state: RunState) -> bool:
+        """`failed` is also about the end of a run that hasn't gone well."""
+        if moment == "finished" and "failed" in self.events and state.outcome in _BAD_ENDS:
+            return True
+        return moment in self.events
+
+
+def specs_to_list(specs: Sequence[NotificationSpec]) -> list[dict[str, Any]]:
+    """JSON-ready; `specs_from_list` reads it back."""
+    return [
+        {"name": spec.name, "kind": spec.kind, "events": list(spec.events), "settings": dict(spec.settings)}
+        for spec in specs
+    ]
+
+
+def specs_from_list(data: Sequence[Mapping[str, Any]] | None) -> tuple[NotificationSpec, ...]:
+    """Also of a journal that knows nothing of them."""
+    return tuple(NotificationSpec(**{**each, "events": tuple(each["events"])}) for each in data or ())
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something to tell."""
+
+    moment: Moment | None
+    """None: it has only gone on."""
+    seq: int
+    """Of the event that it is about: the same one told again by another process has the same."""
+
+
+@dataclass(kw_only=True, slots=True)
+class Told:
+    """How far one notification has come."""
+
+    handle: Mapping[str, Any] | None = None
+    """By what the receiver's message, deployment and so on is found; None: it hasn't been opened."""
+    closed: bool = False
+    outcome: str | None = None
+    """With which it was closed the last time, if ever."""
+
+
+@dataclass(kw_only=True, slots=True)
+class NotificationState:
+    """A part of the run's state, folded from its events."""
+
+    specs: tuple[NotificationSpec, ...] = ()
+    told: dict[str, Told] = field(default_factory=dict)
+    """By name."""
+    moments: dict[Moment, int] = field(default_factory=dict)
+    """The number of the last event of each."""
+
+    def apply(self, record: ev.Record) -> None:
+        event = record.event
+        moment = moment_of(event)
+        if moment is not None:
+            self.moments[moment] = record.seq
+        match event:
+            case ev.RunStarted():
+                self.specs = specs_from_list(event.notifications)
+                self.told = {spec.name: Told() for spec in self.specs}
+            case ev.RunResumed() | ev.ReleaseRollbackRequested():
+                for told in self.told.values():
+                    told.closed = False
+            case nev.NotificationOpened() if event.notification in self.told:
+                self.told[event.notification].handle = event.handle
+            case nev.NotificationClosed() if event.notification in self.told:
+                told = self.told[event.notification]
+                told.closed, told.outcome = True, event.outcome
+            case _:
+                pass
+
+    def unclosed(self, state: RunState) -> tuple[NotificationSpec, ...]:
+        """Of a run that has ended: those that don't say so yet."""
+        return tuple(
+            spec
+            for spec in self.specs
+            if not self.told[spec.name].closed
+            and (self.told[spec.name].handle is not None or spec.wants("finished", state))
+        )
+
+
+def moment_of(event: ev.Event) -> Moment | None:  # noqa: PLR0911 - a table: one line a case
+    """What the event is to people who aren't watching."""
+    match event:
+        case ev.RunStarted():
+            return "started"
+        case ev.RunResumed():
+            return "resumed"
+        case ev.TargetFinished() if event.state in _FAILED:
+            return "failed"
+        case gev.GateWaiting(kind="approval"):
+            return "approval"
+        case ev.RollbackStarted(of_release=False) | ev.ReleaseRollbackStarted():
+            return "rollback"
+        case ev.RunDetached() | gev.RunBlocked():
+            return "waiting"
+        case ev.RunFinished():
+            return "finished"
+        case _:
+            return None
+
+
+class NotDeliveredError(Exception):
+    """The receiver hasn't got it, or didn't say so; the text says why, for people, and holds no secret."""
+
+    def __init__(self, message: str, *, final: bool = False, retry_after: float | None = None) -> None:
+        """`final`: asking again won't help. `retry_after`: seconds that the receiver wants to be left alone."""
+        super().__init__(message)
+        self.final = final
+        self.retry_after = retry_after
