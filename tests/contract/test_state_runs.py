@@ -9,6 +9,7 @@ from stores import RUN, started, store, warning, write
 from orchestrator.core.errors import StateError, UsageError
 from orchestrator.core.events import Record, RunDetached, RunFinished, RunResumed
 from orchestrator.core.model import Outcome, TargetState
+from orchestrator.core.notification_events import NotificationClosed
 from orchestrator.core.runs import RunStore
 
 __all__ = ["store"]
@@ -171,6 +172,14 @@ async def test_runs_are_listed_newest_first_with_how_they_stand(store: RunStore)
     ]
     assert runs[2].started_at == 1_700_000_001.0
     assert runs[2].last_at == 1_700_000_002.0
+
+
+async def test_what_becomes_of_notifications_after_the_end_changes_nothing_in_the_list(store: RunStore) -> None:
+    told = [NotificationClosed(notification=str(number), outcome="failed") for number in range(200)]
+    await write(store, started(), FINISHED, *told)
+    (run,) = await store.list_runs()
+    assert run.outcome is Outcome.FAILED
+    assert (await store.load_run(RUN)).outcome is Outcome.FAILED
 
 
 async def test_a_run_that_goes_on_is_listed_as_running_again(store: RunStore) -> None:

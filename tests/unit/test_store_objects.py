@@ -17,6 +17,7 @@ from orchestrator.core.events import Event, Record, RunFinished, RunStarted, War
 from orchestrator.core.lease import LeaseKeeper
 from orchestrator.core.locks import LOCKS, Owner
 from orchestrator.core.model import Outcome
+from orchestrator.core.notification_events import NotificationClosed
 from orchestrator.core.runs import FencedError, Writer
 from orchestrator.store.blobjournal import BlobJournal
 from orchestrator.store.blobstore import BlobStore
@@ -485,7 +486,12 @@ def test_a_foreign_object_in_the_index_is_no_disaster(virtual: Virtual) -> None:
     virtual(play())
 
 
-def test_an_end_that_was_not_marked_is_marked_by_whoever_opens_the_run(virtual: Virtual) -> None:
+@pytest.mark.parametrize("after", [(), (NotificationClosed(notification="n", outcome="succeeded"),)])
+def test_an_end_that_was_not_marked_is_marked_by_whoever_opens_the_run(
+    virtual: Virtual, after: tuple[Event, ...]
+) -> None:
+    """Also where something was told after it."""
+
     async def play() -> None:
         attempts = MemoryBlobs()
         store = store_over(attempts)
@@ -499,7 +505,8 @@ def test_an_end_that_was_not_marked_is_marked_by_whoever_opens_the_run(virtual: 
             async with store.open_journal(RUN, new=True) as journal:
                 pen = Pen(journal)
                 pen.append(started())
-                pen.append(FINISHED)
+                for event in (FINISHED, *after):
+                    pen.append(event)
         attempts.before = MemoryBlobs().before
         assert (await store.list_runs())[0].outcome is Outcome.RUNNING
         assert (await store.load_run(RUN)).outcome is Outcome.SUCCEEDED
