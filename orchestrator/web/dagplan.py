@@ -208,11 +208,11 @@ def _with_names(block: tuple[Wish, ...]) -> _Draft:
 
 
 def _with_cells(block: tuple[Wish, ...]) -> _Draft:
-    columns = max(6, ceil(sqrt(2 * len(block))))
-    columns = min(columns, len(block))
-    pitch = _CELL + 3
-    rows = ceil(len(block) / columns)
     heading = _heading(block)
+    pitch = _CELL + 3
+    columns = max(ceil(sqrt(2 * len(block))), int(text_width(heading, SMALL) // pitch))
+    rows = ceil(len(block) / columns)
+    columns = ceil(len(block) / rows)
     spots = tuple(
         Spot(wish.id, "cell", _INSET + number % columns * pitch, _HEADING + number // columns * pitch, _CELL, _CELL, "")
         for number, wish in enumerate(block)

@@ -14,7 +14,7 @@ from orchestrator.web.links import element_id, target_anchor
 from orchestrator.web.looks import fit, glyph, words
 from orchestrator.wording.text import duration, one_line
 
-LABELS, CHART, END = 210.0, 780.0, 26.0
+LABELS, CHART, END = 210.0, 920.0, 26.0
 """Pixels: the names, the time, and what is left free behind it."""
 
 ROOMY = 18.0

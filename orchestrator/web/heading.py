@@ -11,9 +11,13 @@ from orchestrator.web.html import NOTHING, Content, Markup, join, tag
 from orchestrator.web.links import run_url
 from orchestrator.web.picture import Picture
 from orchestrator.web.pieces import command, facts, moment, outcome_word, target_link
+from orchestrator.wording.estimates import left
 from orchestrator.wording.facts import state_counts
 from orchestrator.wording.standing import next_steps, standing
 from orchestrator.wording.text import duration, one_line, plural
+
+DAY = 86400.0
+"""Seconds."""
 
 
 def title_of(state: RunState, run: str) -> str:
@@ -69,16 +73,21 @@ def clock(picture: Picture, *, id_: str | None = "clock") -> Markup:
     state = picture.state
     total = len(state.targets)
     done = sum(target.state.is_final for target in state.targets.values())
-    words = [f"{done} of {plural(total, 'target')} done"] if total else []
+    words = f"{done} of {plural(total, 'target')} done" if total else ""
     end = state.ended_at if state.ended_at is not None else picture.now
     if state.started_at is not None:
-        words.append(f"{'took' if state.ended_at is not None else 'for'} {duration(end - state.started_at)}")
-    ends_at = picture.forecast.ends_at
+        words += f" in {duration(end - state.started_at)}"
     bar = tag("progress", value=done, max=max(1, total), aria_label="Targets that are done") if total else NOTHING
-    left: list[Content] = []
-    if ends_at is not None and picture.view.alive:
-        left = ["; about ", tag("strong", duration(max(0.0, ends_at - picture.now))), " left, until ", moment(ends_at)]
-    return tag("p", bar, " ", ", ".join(words), *left, id=id_, class_="clock")
+    return tag("p", bar, " ", words, *_left(picture), id=id_, class_="clock")
+
+
+def _left(picture: Picture) -> tuple[Content, ...]:
+    ends_at, now = picture.forecast.ends_at, picture.now
+    if ends_at is None or not picture.view.alive:
+        return ()
+    same_day = ends_at // DAY == now // DAY
+    until = join([moment(ends_at, whole=not same_day), " UTC" if same_day else None])
+    return "; ", tag("strong", left(max(0.0, ends_at - now))), ", until ", until
 
 
 # --- what needs a person ---------------------------------------------------------------------------------------------

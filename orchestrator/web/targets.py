@@ -13,8 +13,9 @@ from orchestrator.web.links import element_id, target_anchor, target_url
 from orchestrator.web.looks import words
 from orchestrator.web.picture import Picture
 from orchestrator.web.pieces import scrollable, state_word
+from orchestrator.wording.estimates import left
 from orchestrator.wording.facts import ORDER, how_long, progress
-from orchestrator.wording.text import duration, one_line
+from orchestrator.wording.text import one_line
 from orchestrator.wording.waiting import waits_for, why
 
 COLUMNS = ("State", "Target", "Instances", "Time", "Deployment", "What for, or why")
@@ -113,7 +114,7 @@ def _done(target: TargetRun) -> tuple[int, int] | None:
 
 def _time(target: TargetRun, picture: Picture) -> str:
     took = how_long(target, picture.now)
-    left = picture.forecast.remaining.get(target.id)
-    if target.state is TargetState.RUNNING and left:
-        return f"{took}, ~{duration(left)} left"
+    remaining = picture.forecast.remaining.get(target.id)
+    if target.state is TargetState.RUNNING and remaining:
+        return f"{took}, {left(remaining)}"
     return took

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from orchestrator.core.outcome import FAILURES
@@ -15,27 +15,38 @@ from orchestrator.wording.text import clean, one_line, plural
 from orchestrator.wording.waiting import why
 
 AT_LENGTH = 10
-"""So many are told with their instances and logs; the others in a line each, and all of it with their details."""
+"""So many are told with their instances and logs; the others are folded away, a line each, with links to all of it."""
 
 
 def troubles(picture: Picture) -> Markup:
+    """Empty where nothing has failed."""
     failed = [target for target in picture.state.targets.values() if target.state in FAILURES]
-    inside = [_one(target, at_length=number < AT_LENGTH) for number, target in enumerate(failed)]
-    title = tag("h2", f"{plural(len(failed), 'target')} failed", id="failures-title") if failed else None
+    if not failed:
+        return tag("section", id="failures", hidden=True)
+    failed.sort(key=lambda target: not target.failures)  # what is known best is told at length
     return tag(
         "section",
-        title,
-        join(inside),
+        tag("h2", f"{plural(len(failed), 'target')} failed", id="failures-title"),
+        join(_at_length(target) for target in failed[:AT_LENGTH]),
+        _in_short(failed[AT_LENGTH:]),
         id="failures",
-        aria_labelledby="failures-title" if failed else None,
-        hidden=not failed,
+        aria_labelledby="failures-title",
     )
 
 
-def _one(target: TargetRun, *, at_length: bool) -> Markup:
-    head = tag("p", state_word(target.state), " ", tag("strong", target_link(target.id)), " ", why(target))
-    said = join(failure_blocks(target)) if at_length else None
-    return tag("div", head, said, class_=f"trouble s-{target.state}")
+def _at_length(target: TargetRun) -> Markup:
+    return tag("div", _line(target, "p"), join(failure_blocks(target)), class_=f"trouble s-{target.state}")
+
+
+def _in_short(rest: Sequence[TargetRun]) -> Markup | None:
+    if not rest:
+        return None
+    summary = tag("summary", f"and {plural(len(rest), 'more failed target')}")
+    return tag("details", summary, tag("ul", join(_line(target, "li") for target in rest)), class_="rest")
+
+
+def _line(target: TargetRun, element: str) -> Markup:
+    return tag(element, state_word(target.state), " ", tag("strong", target_link(target.id)), " ", why(target))
 
 
 def error_of(target: TargetRun) -> str:
