@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 
 from world import target
@@ -75,12 +75,18 @@ class Told:
             self.records.append(record)
 
 
-def begin(targets: Sequence[Target], *, run: str = "20251125-120000-big", unchanged: Sequence[str] = ()) -> Told:
+def begin(
+    targets: Sequence[Target],
+    *,
+    run: str = "20251125-120000-big",
+    unchanged: Sequence[str] = (),
+    release: str = "shop",
+) -> Told:
     told = Told(run)
     steps = [Step(target=each, action="unchanged" if each.id in unchanged else "deploy") for each in targets]
     told.tell(
         ev.RunStarted(
-            release=f"shop-{len(targets)}",
+            release=f"{release}-{len(targets)}",
             environment="staging",
             manifest="release.yaml",
             manifest_digest="",
@@ -100,15 +106,31 @@ def big_run(
 ) -> list[ev.Record]:
     """The events of a run that is under way, whose targets come to stand in these states in turn.
 
-    `hostile`: reasons, instances, scripts and logs are full of what a page must not obey.
+    `hostile`: names, reasons, instances, scripts and logs are full of what a page must not obey.
     """
-    targets = plan(count, seed=seed)
-    told = begin(targets)
+    targets = _renamed(plan(count, seed=seed)) if hostile else plan(count, seed=seed)
+    told = begin(targets, release=f"shop{HOSTILE[0]}" if hostile else "shop")
     for number, each in enumerate(targets):
         text = HOSTILE[number % len(HOSTILE)] if hostile else ""
         for events in _FATES[states[number % len(states)]](each, number, text):
             told.tell(*events, after=1.0 + number % 7 / 10)
     return told.records
+
+
+def _renamed(targets: Sequence[Target]) -> list[Target]:
+    """No manifest may have such names; a journal that somebody else has written may."""
+    text = {each.application: HOSTILE[number % len(HOSTILE)] for number, each in enumerate(targets)}
+    names = {each.id: f"{each.application}{text[each.application]}/{each.deployment_group}" for each in targets}
+    return [
+        replace(
+            each,
+            id=names[each.id],
+            application=each.application + text[each.application],
+            needs=tuple(names[name] for name in each.needs),
+            after=tuple(names[name] for name in each.after),
+        )
+        for each in targets
+    ]
 
 
 def big_state(count: int, **more: object) -> RunState:

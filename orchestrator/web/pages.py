@@ -107,26 +107,28 @@ def fragments(view: RunView, now: float) -> Mapping[str, Markup]:
     No one of them lies within another one. `now` is epoch seconds; what only tells the time changes with it.
     """
     picture = picture_of(view, now)
-    state = view.state
     return {
         "status": status(picture),
         "clock": clock(picture),
         "attention": attention(picture),
         "failures": troubles(picture),
         EVENTS: events_list(picture),
-        **{f"tally/{each}": tally(picture, each) for each in ORDER},
-        **{element_id("target", each.id): target_row(each, picture) for each in state.targets.values()},
-        **_drawn(picture),
+        **_of_targets(picture),
     }
 
 
-def _drawn(picture: Picture) -> Mapping[str, Markup]:
-    """What changes in the drawings; of an empty run there are none."""
+def _of_targets(picture: Picture) -> Mapping[str, Markup]:
+    """What changes in the table and in the drawings; a run without targets has none of them."""
     state, critical = picture.state, picture.forecast.critical
     if not state.targets:
         return {}
-    nodes = dag_nodes(state, picture.now, critical=critical)
-    return {CRITICAL_EDGES: critical_edges(state, critical), **nodes, **picture.gantt.parts()}
+    return {
+        **{f"tally/{each}": tally(picture, each) for each in ORDER},
+        **{element_id("target", each.id): target_row(each, picture) for each in state.targets.values()},
+        **dag_nodes(state, picture.now, critical=critical),
+        CRITICAL_EDGES: critical_edges(state, critical),
+        **picture.gantt.parts(),
+    }
 
 
 def target_fragment(view: RunView, target: str, now: float) -> Markup:
