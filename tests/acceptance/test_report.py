@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
 from collections import Counter
 from pathlib import Path
 
-import pytest
 from bigruns import big_run
 from drawn import edges, nodes, parse
 from markup import Element, read, read_html
+from programs import program
 from rig import Command, MakeRig
 
 from orchestrator.core.events import Record
 from orchestrator.sandbox.options import Failure, Faults
 
 OLD, NEW = "a" * 40, "b" * 40
-CHROMIUM = shutil.which("chromium")
 
 
 def chain(commit: str) -> str:
@@ -92,11 +89,10 @@ def test_runs_that_are_odd_are_reported_as_far_as_they_can_be_read(command: Comm
 def in_a_browser(path: Path) -> str:
     """The document as Chromium has read it."""
     quiet = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking")
-    line = [str(CHROMIUM), *quiet, "--dump-dom", path.as_uri()]
+    line = [program("chromium"), *quiet, "--dump-dom", path.as_uri()]
     return subprocess.run(line, capture_output=True, text=True, timeout=120, check=True).stdout
 
 
-@pytest.mark.skipif(CHROMIUM is None and "CI" not in os.environ, reason="needs chromium (make programs)")
 def test_a_browser_sees_nothing_in_a_hostile_report_but_what_we_put_there(command: Command) -> None:
     run = kept(command, big_run(64, hostile=True))
     assert command("report", run, "-o", "hostile.html").code == 0
