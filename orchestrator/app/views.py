@@ -11,6 +11,7 @@ from typing import Any, Literal, Protocol, TextIO
 from orchestrator.core.events import Record, RunResumed, RunStarted
 from orchestrator.core.ports import CallObserver, Sink
 from orchestrator.core.state import RunState
+from orchestrator.sinks.dialects import dialect_of
 from orchestrator.sinks.output import Output
 
 Task = Callable[[], Coroutine[Any, Any, None]]
@@ -29,6 +30,10 @@ class Console(Sink, Protocol):
         """What it has to do beside handling events; never returns, cancel it."""
         ...
 
+    def finish(self) -> None:
+        """Says what it has kept back."""
+        ...
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ViewOptions:
@@ -43,6 +48,8 @@ class ViewOptions:
     """run: no series of single targets."""
     env: Mapping[str, str] = field(default_factory=dict)
     """What this process was given: terminals and CI systems say there what they are."""
+    sinks: tuple[Sink, ...] = ()
+    """Others that want to be told."""
     serve: str | None = None
     """HOST:PORT of the page."""
     report: Path | None = None
@@ -82,8 +89,9 @@ async def open_views(
     """
     # The rates' source is known later, so it's looked up each time.
     console = _console(options, stderr, lambda: views.rates())  # noqa: PLW0108
-    views = Views(console=console, sinks=[console], tasks=[console.run])
+    views = Views(console=console, sinks=[console, *options.sinks], tasks=[console.run])
     async with AsyncExitStack() as stack:
+        stack.callback(console.finish)
         if options.output == "json" or options.events is not None:
             from orchestrator.sinks.jsonlines import JsonLinesSink, open_events  # noqa: PLC0415 - only when asked for
 
@@ -126,6 +134,11 @@ def _console(options: ViewOptions, stderr: TextIO, rates: Callable[[], Rates]) -
         from orchestrator.sinks.live import LiveSink  # noqa: PLC0415 - only where there is a terminal
 
         return LiveSink(stderr, rates=rates, env=options.env)
+    dialect = dialect_of(options.env)
+    if dialect is not None:
+        from orchestrator.sinks.blocks import BlockSink  # noqa: PLC0415 - only in CI
+
+        return BlockSink(stderr, dialect)
     from orchestrator.sinks.plain import PlainSink  # noqa: PLC0415 - as above
 
     return PlainSink(stderr)

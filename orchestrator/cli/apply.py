@@ -35,6 +35,11 @@ view_options = together(
     option("--events", type=click.Path(path_type=Path), help="Also write the events, as JSON lines, to this file."),
     option("--result", type=click.Path(path_type=Path), help="Write the result, as JSON, to this file."),
     option("--report", type=click.Path(path_type=Path), help="Write the run as one HTML file, for people."),
+    option(
+        "--junit",
+        type=click.Path(path_type=Path),
+        help="Write the result as JUnit XML to this file: each target is a test case.",
+    ),
     option("--metrics-listen", metavar="HOST:PORT", help="Serve /metrics for Prometheus. Host: 127.0.0.1 if left out."),
     option(
         "--metrics-textfile",

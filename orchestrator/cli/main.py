@@ -10,9 +10,10 @@ from importlib import import_module
 import click
 
 from orchestrator.cli.logs import configure_logging
-from orchestrator.cli.process import open_streams, wants_debug
+from orchestrator.cli.process import open_streams, tame_streams, wants_debug
 from orchestrator.cli.terminal import explain
 from orchestrator.core.errors import ExitCode
+from orchestrator.sinks.dialects import dialect_of, takes_orders
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "validate": ("validate", "Check a manifest and its bundles, offline."),
@@ -96,6 +97,8 @@ def main() -> None:
     # No plugin of pydantic's is ours, and looking for some costs 20 ms at each start.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")
     open_streams()
+    if takes_orders(dialect_of(os.environ)):
+        tame_streams()
     debug = wants_debug(os.environ)
     configure_logging(debug=debug)
     try:

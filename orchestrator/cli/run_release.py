@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any, TextIO, TypeVar
 
 import anyio
@@ -18,12 +16,14 @@ from orchestrator.app.undertakings import Planned, Undertaking
 from orchestrator.app.views import ViewOptions
 from orchestrator.cli.ask_people import until_not_asked
 from orchestrator.cli.asking import ask
-from orchestrator.cli.files import check_writable, write_whole
+from orchestrator.cli.endings import Endings, endings_of
+from orchestrator.cli.files import check_writable
 from orchestrator.cli.run_plan import undertaking_of
 from orchestrator.cli.show_plan import plan_as_text
+from orchestrator.cli.terminal import unwrap
 from orchestrator.core.control import OnCancel
 from orchestrator.core.errors import ExitCode
-from orchestrator.core.result import exit_code_of, result_of, result_of_cut_off
+from orchestrator.core.result import exit_code_of
 from orchestrator.core.state import RunState
 from orchestrator.sinks.output import Output, choose_output
 from orchestrator.sinks.summary import summary
@@ -52,7 +52,8 @@ def run_undertaking(
     stderr: TextIO,
 ) -> int:
     """Returns the exit code."""
-    views = view_options_of(given, stderr, env)
+    endings = endings_of(given, env, stderr)
+    views = view_options_of(given, stderr, env, endings)
     options = ApplyOptions(
         views=views,
         state=given["state"],
@@ -69,7 +70,7 @@ def run_undertaking(
     gate = Gate(stderr if asks else None)
     run = partial(apply, undertaking, options, env, stdout=stdout, stderr=stderr, confirm=gate)
     try:
-        state = to_the_end(run, given["result"], stderr)
+        state = to_the_end(run, endings)
     except (KeyboardInterrupt, click.Abort):
         if not gate.is_open:
             click.echo("nothing was started", file=stderr)
@@ -87,47 +88,39 @@ def run_undertaking(
             lock_wait=options.lock_wait,
             override_freeze=options.override_freeze,
         )
-        state = until_not_asked(state, again, env, stderr, partial(go_on, env, given["result"], stdout, stderr))
+        state = until_not_asked(state, again, env, stderr, partial(go_on, env, endings, stdout, stderr))
     follow = None if rehearses else FOLLOW
-    return finish(state, views.output, given["result"], stdout=stdout, stderr=stderr, follow=follow)
+    return finish(state, views.output, endings, stdout=stdout, stderr=stderr, follow=follow)
 
 
-def go_on(
-    env: Mapping[str, str], result: Path | None, stdout: TextIO, stderr: TextIO, options: ResumeOptions
-) -> RunState:
+def go_on(env: Mapping[str, str], endings: Endings, stdout: TextIO, stderr: TextIO, options: ResumeOptions) -> RunState:
     """With a run that somebody has just approved."""
-    return to_the_end(partial(resume, options, env, stdout=stdout, stderr=stderr), result, stderr).state
+    return to_the_end(partial(resume, options, env, stdout=stdout, stderr=stderr), endings).state
 
 
-def to_the_end(run: Callable[[], Coroutine[Any, Any, T]], result: Path | None, stderr: TextIO) -> T:
-    """What the run gives. One that is cut off from its state leaves its result file, too: as far as was known here."""
+def to_the_end(run: Callable[[], Coroutine[Any, Any, T]], endings: Endings) -> T:
+    """What the run gives. One that ends by an error leaves its files, too: as far as was known here."""
     try:
         return anyio.run(run)
     except CutOffError as error:
-        if result is not None:
-            _write_result(result, result_of_cut_off(error.state), stderr)
+        endings.write(error.state, problem="the state of the run can't be written any more")
         raise
-
-
-def _write_result(path: Path, result: Mapping[str, Any], stderr: TextIO) -> bool:
-    try:
-        write_whole(path, json.dumps(result, indent=2) + "\n")
-    except OSError as error:
-        write_line(stderr, f"error: --result: can't write {path}: {error.strerror or error}")
-        return False
-    return True
+    except BaseException as error:
+        if endings.state is not None:
+            endings.write(endings.state, problem=f"this process has ended ({type(unwrap(error)[0]).__name__})")
+        raise
 
 
 def finish(
     state: RunState,
     output: Output,
-    result: Path | None,
+    endings: Endings,
     *,
     stdout: TextIO,
     stderr: TextIO,
     follow: str | None = FOLLOW,
 ) -> int:
-    """The summary, the result file and the exit code: the release's own, whatever becomes of its output.
+    """The summary, the files and the exit code: the release's own, whatever becomes of its output.
 
     `follow`: the command that follows what was left running; None: it's gone, with the sandbox that it ran in.
     """
@@ -136,14 +129,12 @@ def finish(
         silence(stdout)
         again = f"; again with: orchestrator status {state.run}" if state.manifest else ""
         write_line(stderr, f"warning: the summary can't be written to stdout{again}")
-    if result is not None and not _write_result(result, result_of(state), stderr):
-        return code or ExitCode.INTERNAL
-    return code
+    return code if endings.write(state) else code or ExitCode.INTERNAL
 
 
-def view_options_of(given: Mapping[str, Any], stderr: TextIO, env: Mapping[str, str]) -> ViewOptions:
+def view_options_of(given: Mapping[str, Any], stderr: TextIO, env: Mapping[str, str], endings: Endings) -> ViewOptions:
     """Raises `UsageError` for files that can't be written."""
-    for name in ("result", "report", "metrics_textfile"):
+    for name in ("report", "metrics_textfile"):
         check_writable(given[name], f"--{name.replace('_', '-')}")
     return ViewOptions(
         output=choose_output(given["output"], stderr, env),
@@ -156,6 +147,7 @@ def view_options_of(given: Mapping[str, Any], stderr: TextIO, env: Mapping[str, 
         metrics_detail=given["metrics_detail"],
         env=env,
         serve=given["serve"],
+        sinks=(endings,),
     )
 
 

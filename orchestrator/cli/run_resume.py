@@ -11,6 +11,7 @@ import click
 
 from orchestrator.app.resuming import ResumeOptions, resume
 from orchestrator.cli.ask_people import until_not_asked
+from orchestrator.cli.endings import endings_of
 from orchestrator.cli.run_release import finish, go_on, to_the_end, view_options_of
 from orchestrator.core.control import OnCancel
 
@@ -19,7 +20,8 @@ def run_resume(
     run: str | None, given: Mapping[str, Any], env: Mapping[str, str], *, stdin: TextIO, stdout: TextIO, stderr: TextIO
 ) -> int:
     """Returns the exit code: that of the run, also when it was over before."""
-    views = view_options_of(given, stderr, env)
+    endings = endings_of(given, env, stderr)
+    views = view_options_of(given, stderr, env, endings)
     options = ResumeOptions(
         run=run,
         views=views,
@@ -33,11 +35,11 @@ def run_resume(
         override_freeze=given["override_freeze"],
     )
     run_it = partial(resume, options, env, stdout=stdout, stderr=stderr)
-    resumed = to_the_end(run_it, given["result"], stderr)
+    resumed = to_the_end(run_it, endings)
     if resumed.was_over:
         click.echo(f"run {resumed.state.run} is over: there is nothing to resume", file=stderr)
     state = resumed.state
     if stdin.isatty() and stderr.isatty():
         again = replace(options, run=state.run)
-        state = until_not_asked(state, again, env, stderr, partial(go_on, env, given["result"], stdout, stderr))
-    return finish(state, views.output, given["result"], stdout=stdout, stderr=stderr)
+        state = until_not_asked(state, again, env, stderr, partial(go_on, env, endings, stdout, stderr))
+    return finish(state, views.output, endings, stdout=stdout, stderr=stderr)

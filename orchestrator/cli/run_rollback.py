@@ -12,6 +12,7 @@ import click
 
 from orchestrator.app.rollbacks import Preview, RollbackOptions, preview, roll_back
 from orchestrator.cli.asking import ask
+from orchestrator.cli.endings import endings_of
 from orchestrator.cli.run_release import FOLLOW, finish, to_the_end, view_options_of
 from orchestrator.core.control import OnCancel
 from orchestrator.core.errors import ExitCode
@@ -28,7 +29,8 @@ def run_rollback(
         seen = anyio.run(preview, run, given["state"], env)
         click.echo(as_json(seen) if given["output"] == "json" else as_text(seen), file=stdout)
         return ExitCode.OK
-    views = view_options_of(given, stderr, env)
+    endings = endings_of(given, env, stderr)
+    views = view_options_of(given, stderr, env, endings)
     options = RollbackOptions(
         run=run,
         views=views,
@@ -46,13 +48,13 @@ def run_rollback(
         return not asks or ask(as_text(seen), "Roll this back?", stderr)
 
     run_it = partial(roll_back, options, env, stdout=stdout, stderr=stderr, confirm=confirm)
-    done = to_the_end(run_it, given["result"], stderr)
+    done = to_the_end(run_it, endings)
     if done is None:
         click.echo("nothing was rolled back", file=stderr)
         return ExitCode.BLOCKED
     if done.was_over:
         click.echo(f"run {done.state.run} has changed nothing that could go back", file=stderr)
-    return finish(done.state, views.output, given["result"], stdout=stdout, stderr=stderr, follow=FOLLOW)
+    return finish(done.state, views.output, endings, stdout=stdout, stderr=stderr, follow=FOLLOW)
 
 
 # --- what would be done ----------------------------------------------------------------------------------------------

@@ -49,13 +49,13 @@ def result_of(state: RunState) -> dict[str, Any]:
     }
 
 
-def result_of_cut_off(state: RunState) -> dict[str, Any]:
-    """The result of a run that can't be recorded any more: what wasn't over is `errored`, which is our fault."""
+def result_of_cut_off(state: RunState, problem: str) -> dict[str, Any]:
+    """The result of a run that can't go on, and why: what wasn't over is `errored`, which is our fault."""
     result = result_of(state)
     for target, known in zip(result["targets"], state.targets.values(), strict=True):
         if not known.state.is_final:
             running = f"; still running: {', '.join(known.running_ids)}" if known.running_ids else ""
-            reason = f"the state of the run can't be written any more{running}"
+            reason = f"{problem}{running}"
             target |= {"state": str(TargetState.ERRORED), "reason": reason}
     return {**result, "outcome": str(Outcome.FAILED)}
 

@@ -67,6 +67,9 @@ class LiveSink:
         """A line that is no event, such as what a signal does; above the picture, where it stays."""
         self._above.append(f"{clock_time(self._clock())} {one_line(text)}")
 
+    def finish(self) -> None:
+        """Nothing is kept back that hasn't been told by the end of `run`."""
+
     async def run(self) -> None:
         """Draws until it is cancelled or the terminal goes away.
 

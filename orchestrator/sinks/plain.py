@@ -66,14 +66,23 @@ class PlainSink:
         """The last line that was no event."""
 
     def handle(self, record: Record, state: RunState) -> None:
+        self._look(record, state)
+        said = phrase(record, state)
+        if said is not None and self._is_due(record, said, state):
+            self._tell(record.ts, said)
+
+    def finish(self) -> None:
+        """Nothing is kept back."""
+
+    def _look(self, record: Record, state: RunState) -> None:
         if self._state is not state or record.seq == 1:
             self._state = state
             self._column = min(_WIDEST, max((len(name) for name in state.targets), default=0))
-        said = phrase(record, state)
-        if said is not None and self._is_due(record, said, state):
-            self._say(record.ts, said.about, said.text)
-            for line in said.below:
-                self._write(f"         {line}")
+
+    def _tell(self, ts: float, said: Phrase) -> None:
+        self._say(ts, said.about, said.text)
+        for line in said.below:
+            self._write(f"         {line}")
 
     def say(self, text: str) -> None:
         """A line that is no event, such as what a signal does."""

@@ -1,0 +1,124 @@
+"""For CI: all about a target in one block, printed whole when it ends, however many targets run at once.
+
+Starts, failures and what concerns the whole run are told at once besides, a line each, and so are signs of life.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, TextIO
+
+from orchestrator.core import events as ev
+from orchestrator.core import gate_events as gev
+from orchestrator.core.events import Record
+from orchestrator.core.outcome import FAILURES
+from orchestrator.core.state import RunState, TargetRun
+from orchestrator.sinks.dialects import Dialect, annotation, closing, opening
+from orchestrator.sinks.plain import PlainSink
+from orchestrator.sinks.taming import order, tame
+from orchestrator.wording.facts import cause, how_long
+from orchestrator.wording.phrase import Phrase
+from orchestrator.wording.phrases import phrase
+from orchestrator.wording.text import clock_time, one_line
+
+_NEWS = (ev.DeploymentStarted, ev.DeploymentRefused, ev.RollbackStarted, ev.TargetRetried, ev.WarningRaised)
+"""Of a target, and told at once; its end is told by its block."""
+
+
+@dataclass(slots=True)
+class _Block:
+    lines: list[str] = field(default_factory=list)
+    number: int = 1
+    """A target that goes back has a second one."""
+
+
+class BlockSink(PlainSink):
+    """As `PlainSink`, with blocks."""
+
+    def __init__(self, stream: TextIO, dialect: Dialect, **more: Any) -> None:
+        """`more`: as for `PlainSink`."""
+        super().__init__(stream, **more)
+        self._dialect = dialect
+        self._blocks: dict[str, _Block] = {}
+
+    def handle(self, record: Record, state: RunState) -> None:
+        self._look(record, state)
+        said = phrase(record, state)
+        if said is None or not self._is_due(record, said, state):
+            return
+        event = record.event
+        owners = [target for target in _owners(event, state) if target.id in state.targets]
+        for target in owners:
+            self._keep(target, record.ts, said)
+        if isinstance(event, ev.TargetFinished):
+            self._end(owners[0], record.ts, said)
+        elif not owners or isinstance(event, _NEWS) or _asks(event):
+            self._tell(record.ts, said)
+        if isinstance(event, gev.GateFailed) and event.target is None:
+            self._order(annotation(self._dialect, tame(f"{one_line(state.release)} failed"), tame(said.text)))
+
+    def finish(self) -> None:
+        """Blocks of targets that haven't ended: the process leaves, and they go on, or never began."""
+        state = self._state
+        for name in list(self._blocks):
+            if state is not None and self._blocks[name].lines:
+                target = state.targets[name]
+                self._print(target, f"{one_line(name)} left {target.state}", state.last_ts or 0.0, folded=False)
+
+    def _keep(self, target: TargetRun, ts: float, said: Phrase) -> None:
+        block = self._blocks.setdefault(target.id, _Block())
+        block.lines += [f"{clock_time(ts, self._zone)} {said.text}", *(f"         {line}" for line in said.below)]
+
+    def _end(self, target: TargetRun, ts: float, said: Phrase) -> None:
+        """Its last line is the block's title; one that has nothing else to tell is a line."""
+        block = self._blocks[target.id]
+        if target.state in FAILURES:
+            why = f"{said.about} {target.state} after {how_long(target, ts) or 'nothing'}: {cause(target)}"
+            self._order(annotation(self._dialect, tame(f"{one_line(target.id)} {target.state}"), tame(why)))
+        if len(block.lines) == 1:
+            self._tell(ts, said)
+            self._blocks[target.id] = _Block(number=block.number + 1)
+            return
+        title = f"{clock_time(ts, self._zone)} {said.about}  {said.text}"
+        self._print(target, title, ts, folded=target.state not in FAILURES)
+
+    def _print(self, target: TargetRun, title: str, now: float, *, folded: bool) -> None:
+        block = self._blocks[target.id]
+        name = f"{target.id}.{block.number}"
+        self._order(opening(self._dialect, tame(title), name, now, folded=folded))
+        for line in block.lines:
+            self._write(f"    {line}")
+        self._order(closing(self._dialect, name, now))
+        self._blocks[target.id] = _Block(number=block.number + 1)
+
+    def _write(self, line: str) -> None:
+        super()._write(tame(line))
+
+    def _order(self, text: str) -> None:
+        if text and not self._broken:
+            self._broken = not order(self._stream, text)
+
+
+def _owners(event: ev.Event, state: RunState) -> Iterable[TargetRun]:
+    """The targets that the event is about; those of a bundle are all that share it."""
+    match event:
+        case ev.UploadStarted():
+            names = set(event.targets)
+            return [target for target in state.targets.values() if target.id in names]
+        case ev.BundlePacked():
+            return [target for target in state.targets.values() if target.application == event.application]
+        case ev.BundleUploaded():
+            return [
+                target
+                for target in state.targets.values()
+                if target.application == event.application and target.region in {event.region, ""}
+            ]
+        case _:
+            name = getattr(event, "target", None)
+            return [state.targets[name]] if name in state.targets else []
+
+
+def _asks(event: ev.Event) -> bool:
+    """People are waited for."""
+    return isinstance(event, gev.GateWaiting) and event.kind == "approval"
