@@ -5,6 +5,7 @@ A missing one is a failure: a skipped judge would look like a satisfied one.
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import subprocess
@@ -31,14 +32,12 @@ def free_port() -> int:
 
 
 @contextmanager
-def running(command: Sequence[str], url: str, log: Path | None = None) -> Iterator[str]:
+def running(command: Sequence[str], url: str, log: Path = Path(os.devnull)) -> Iterator[str]:
     """Until the block is left; begins when the program says that it is ready."""
-    with subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL if log is None else log.open("wb")
-    ) as process:
+    with log.open("wb") as errors, subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors) as process:
         try:
             wait_until(lambda: answers(f"{url}/-/ready") or process.poll() is not None, f"{command[0]} is ready")
-            assert process.poll() is None, "" if log is None else log.read_text()
+            assert process.poll() is None, log.read_text()
             yield url
         finally:
             process.kill()

@@ -22,7 +22,7 @@ from orchestrator.sinks.history import LONGEST, families_of
 from orchestrator.sinks.negotiation import metrics_response
 
 EVERY = 10.0
-"""Seconds between two looks at the state, however often it is scraped: at S3 each look is paid for."""
+"""Seconds: where each look at the state is paid for."""
 
 PATIENCE = 5.0
 """Seconds of reading for one answer, since a scraper waits for ten; the next answer goes on from there."""
@@ -46,9 +46,10 @@ class _Read:
 class History:
     """The releases of a state. Each journal is read once, and those that go on again."""
 
-    def __init__(self, runs: RunStore, *, clock: Callable[[], float] = time.time) -> None:
-        """`clock` gives epoch seconds."""
+    def __init__(self, runs: RunStore, *, every: float = EVERY, clock: Callable[[], float] = time.time) -> None:
+        """`every`: seconds between two looks at the state, however often it is scraped; `clock` gives epoch seconds."""
         self._runs = runs
+        self._every = every
         self._clock = clock
         self._read: dict[str, _Read] = {}
         self._tails: dict[str, RunTail] = {}
@@ -74,7 +75,7 @@ class History:
         """Reads what has come, for a bounded time. Raises `StateError` when the runs can't be listed."""
         async with self._looking:
             now = anyio.current_time()
-            if self._looked is None or now - self._looked >= EVERY:
+            if self._looked is None or now - self._looked >= self._every:
                 self._unread = self._to_read(await self._runs.list_runs())
                 self._looked = now
             with anyio.move_on_after(PATIENCE):

@@ -70,14 +70,14 @@ async def page(where: Serving) -> AsyncIterator[PageServer]:
             host=where.host, port=where.port, access=where.access, option=where.option, list_every=every
         )
         alive = partial(is_alive, state) if state.session is None else _remembered(partial(is_alive, state), every)
-        metrics = _metrics_of(state)
+        metrics = _metrics_of(state, every)
         async with page_server(state.runs, alive, options, clock=time.time, metrics=metrics) as served:
             yield served
 
 
-def _metrics_of(state: State) -> Metrics:
+def _metrics_of(state: State, every: float) -> Metrics:
     """What `/metrics` answers over the runs of a state."""
-    history = History(state.runs)
+    history = History(state.runs, every=every)
 
     async def answer(headers: Mapping[str, str]) -> Exposition:
         body, about = await history.answer(headers.get("Accept", ""), headers.get("Accept-Encoding", ""))
