@@ -12,11 +12,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import pytest
 from anyio.from_thread import BlockingPortal
+from forks import Process
 
 from orchestrator.app.offline import sandbox_fleet
 from orchestrator.sandbox.fleet import FleetSpec
@@ -25,6 +25,7 @@ from orchestrator.sandbox.server import Endpoint
 
 REGION = "eu-west-1"
 COMMAND = [sys.executable, "-m", "orchestrator"]
+"""A start as users have it, imports and all."""
 DEADLINE = 120
 """Seconds that a command may take before the test gives up on it."""
 
@@ -38,15 +39,20 @@ class Ended:
     err: str
 
 
-class Process(subprocess.Popen[str]):
-    """Is killed where the test in its block fails: nobody would end it any more."""
+@dataclass(frozen=True)
+class Programs:
+    """Commands that start quickly (`tests/forks.py`)."""
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if kind is not None:
-            self.kill()
-        super().__exit__(kind, value, traceback)
+    server: Path
+    """Of `orchestrator`; its address."""
+    orchestrator: Path
+    aws: Path
+    """The stock AWS CLI."""
+
+    @property
+    def folder(self) -> Path:
+        """Of both, for PATH."""
+        return self.aws.parent
 
 
 @dataclass
@@ -54,6 +60,7 @@ class Command:
     """Runs `orchestrator` in a folder, against a sandbox or against nothing."""
 
     folder: Path
+    programs: Programs
     environment: Mapping[str, str] = field(default_factory=dict)
 
     def __call__(self, *arguments: str, stdin: str | None = None) -> Ended:
@@ -62,22 +69,15 @@ class Command:
         return Ended(process.returncode, out, err)
 
     def start(self, *arguments: str, pipe_in: bool = False) -> Process:
-        return Process(
-            [*COMMAND, *arguments],
-            cwd=self.folder,
-            env=self._environment(),
-            stdin=subprocess.PIPE if pipe_in else subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        server = self.programs.server
+        return Process(server, arguments, cwd=self.folder, env=self._environment(), pipe_in=pipe_in)
 
     def shell(self, script: str, **environment: str) -> Ended:
-        """Runs a line of bash; `$ORCHESTRATOR` is the command, and the first failure in a pipe is the line's."""
+        """Runs a line of bash that has `$ORCHESTRATOR`, `$AWS`, `$PYTHON`; the first failure in a pipe is its own."""
         found = subprocess.run(
             ["bash", "-c", f"set -o pipefail; {script}"],
             cwd=self.folder,
-            env={**self._environment(), "ORCHESTRATOR": shlex.join(COMMAND), "PYTHON": sys.executable, **environment},
+            env={**self._environment(), **self._programs(), **environment},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -85,6 +85,10 @@ class Command:
             check=False,
         )
         return Ended(found.returncode, found.stdout, found.stderr)
+
+    def _programs(self) -> dict[str, str]:
+        """A shell may do to a command what only a real start can show: close its streams, take its folder away."""
+        return {"ORCHESTRATOR": shlex.join(COMMAND), "AWS": str(self.programs.aws), "PYTHON": sys.executable}
 
     def result(self, name: str = "result.json") -> dict[str, Any]:
         found: dict[str, Any] = json.loads((self.folder / name).read_text())
@@ -155,7 +159,7 @@ def github(names: Sequence[str], **settings: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def interrupt(process: subprocess.Popen[str], number: signal.Signals = signal.SIGINT) -> None:
+def interrupt(process: Process, number: signal.Signals = signal.SIGINT) -> None:
     process.send_signal(number)
 
 

@@ -9,6 +9,7 @@ from importlib import import_module
 
 import click
 
+from orchestrator import __version__
 from orchestrator.cli.logs import configure_logging
 from orchestrator.cli.process import open_streams, tame_streams, wants_debug
 from orchestrator.cli.terminal import explain
@@ -41,6 +42,9 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
 """Name -> (module, summary): the group's help needs no command to be imported."""
 
 
+VERSION = f"orchestrator {__version__} (Python {'.'.join(map(str, sys.version_info[:3]))})"
+
+
 class LazyGroup(click.Group):
     """Imports a command when it's asked for."""
 
@@ -70,6 +74,7 @@ class LazyGroup(click.Group):
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, "-V", "--version", message=VERSION, help="Print the version.")
 def cli() -> None:
     """Release many services on AWS CodeDeploy from one manifest.
 

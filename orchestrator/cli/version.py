@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import platform
-
 import click
 
-from orchestrator import __version__
+from orchestrator.cli.main import VERSION
 
 
 @click.command()
@@ -16,4 +14,4 @@ def version() -> None:
     \b
       orchestrator version
     """
-    click.echo(f"orchestrator {__version__} (Python {platform.python_version()})")
+    click.echo(VERSION)

@@ -10,22 +10,32 @@ from typing import Any
 import pytest
 from anyio.from_thread import start_blocking_portal
 from awscli import find_aws
-from quick_command import quick_command
-from rig import REGION, Command, MakeRig, Rig
+from forks import fork_server, make_program
+from rig import REGION, Command, MakeRig, Programs, Rig
 
 from orchestrator.sandbox.fleet import BucketSpec, FleetSpec, GroupSpec
 from orchestrator.sandbox.options import Faults, SandboxOptions
 from orchestrator.sandbox.server import Sandbox
 
 
+@pytest.fixture(scope="session")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Programs]:
+    folder = tmp_path_factory.mktemp("bin")
+    with ExitStack() as stack:
+        server = stack.enter_context(fork_server(folder / "calls", "orchestrator"))
+        python = Path(find_aws()).read_text().splitlines()[0].removeprefix("#!")  # the CLI is a Python program
+        aws = stack.enter_context(fork_server(folder / "aws-calls", "aws", python))
+        yield Programs(server, make_program(folder / "orchestrator", server), make_program(folder / "aws", aws))
+
+
 @pytest.fixture
-def command(tmp_path: Path) -> Command:
+def command(tmp_path: Path, programs: Programs) -> Command:
     """Against nothing: whatever needs AWS fails."""
-    return Command(tmp_path)
+    return Command(tmp_path, programs)
 
 
 @pytest.fixture
-def make_rig(tmp_path: Path) -> Iterator[MakeRig]:
+def make_rig(tmp_path: Path, programs: Programs) -> Iterator[MakeRig]:
     """`make_rig(groups, faults=…, time_scale=…)`: a sandbox with these `application/group`s and a bucket `releases`;
     or with this `fleet`."""
     with ExitStack() as stack:
@@ -50,15 +60,6 @@ def make_rig(tmp_path: Path) -> Iterator[MakeRig]:
             )
             options = SandboxOptions(time_scale=time_scale, faults=faults or Faults(), seed=7)
             endpoint = stack.enter_context(portal.wrap_async_context_manager(Sandbox(fleet, options).serve()))
-            return Rig(Command(tmp_path, endpoint.environment()), endpoint, portal)
+            return Rig(Command(tmp_path, programs, endpoint.environment()), endpoint, portal)
 
         yield make
-
-
-@pytest.fixture(scope="session")
-def programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder with `orchestrator` and the stock `aws`, for PATH."""
-    folder = tmp_path_factory.mktemp("bin")
-    (folder / "aws").symlink_to(find_aws())
-    with quick_command(folder):
-        yield folder

@@ -152,7 +152,7 @@ def test_what_cannot_be_approved_is_said(make_rig: MakeRig) -> None:
 def test_without_aws_it_is_the_user_of_this_machine(make_rig: MakeRig) -> None:
     rig = prepared(make_rig)
     run = blocked(rig)
-    alone = Command(rig.command.folder)
+    alone = Command(rig.command.folder, rig.command.programs)
     approved = alone("approve", run, "cab")
     assert approved.code == 0, approved.err
     assert f"approved by {getpass.getuser()}@{socket.gethostname()}" in approved.out

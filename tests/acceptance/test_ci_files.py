@@ -21,7 +21,7 @@ import pytest
 from awscli import open_client
 from ci_files import Job
 from github_actions import Runner
-from rig import Ended, MakeRig, Rig, fleet_of
+from rig import Ended, MakeRig, Programs, Rig, fleet_of
 
 from orchestrator.sandbox.options import Failure, Faults
 
@@ -86,7 +86,7 @@ class Machine:
 
 
 @pytest.fixture
-def machine(make_rig: MakeRig, programs: Path, tmp_path: Path) -> Machine:
+def machine(make_rig: MakeRig, programs: Programs, tmp_path: Path) -> Machine:
     folder, temporary = tmp_path / "checkout", tmp_path / "temporary"
     shutil.copytree(SCRATCH, folder)
     temporary.mkdir()
@@ -94,12 +94,10 @@ def machine(make_rig: MakeRig, programs: Path, tmp_path: Path) -> Machine:
     first = tmp_path / "bin"
     first.mkdir()
     python = first / "python3"
-    python.write_text(
-        _PYTHON.replace("{orchestrator}", str(programs / "orchestrator")).replace("{python}", sys.executable)
-    )
+    python.write_text(_PYTHON.replace("{orchestrator}", str(programs.orchestrator)).replace("{python}", sys.executable))
     python.chmod(0o755)
     environment = {
-        "PATH": f"{first}:{programs}:{os.environ['PATH']}",
+        "PATH": f"{first}:{programs.folder}:{os.environ['PATH']}",
         "HOME": str(tmp_path),
         "CI": "true",
         "PIP_CALLS": str(tmp_path / "pip-calls"),

@@ -10,10 +10,10 @@ from pathlib import Path
 import doc_commands
 import pages
 import pytest
-from rig import MakeRig, fleet_of
+from rig import MakeRig, Programs, fleet_of
 
 SCRATCH = pages.ROOT / "tests" / "docs_scratch"
-DEADLINE = 60
+DEADLINE = 120
 
 
 def pages_that_run() -> list[Path]:
@@ -22,7 +22,9 @@ def pages_that_run() -> list[Path]:
 
 
 @pytest.mark.parametrize("path", pages_that_run(), ids=lambda path: str(path.relative_to(pages.ROOT)))
-def test_the_commands_of_a_page_do_what_it_says(path: Path, make_rig: MakeRig, programs: Path, tmp_path: Path) -> None:
+def test_the_commands_of_a_page_do_what_it_says(
+    path: Path, make_rig: MakeRig, programs: Programs, tmp_path: Path
+) -> None:
     folder = tmp_path / "scratch"
     shutil.copytree(SCRATCH, folder)
     shutil.copytree(pages.ROOT / "configs", folder / "configs")
@@ -33,7 +35,7 @@ def test_the_commands_of_a_page_do_what_it_says(path: Path, make_rig: MakeRig, p
         ["bash", "-c", text],
         cwd=folder,
         env={
-            "PATH": f"{programs}:{os.environ['PATH']}",
+            "PATH": f"{programs.folder}:{os.environ['PATH']}",
             "HOME": str(tmp_path),
             "ORCHESTRATOR_TIME_SCALE": "0",
             "ORCHESTRATOR_POLL_INTERVAL": "50ms",

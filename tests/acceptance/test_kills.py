@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 
+from forks import Process
 from proxy import Proxy, Weather, proxy
 from rig import Command, Ended, MakeRig, Rig
 
@@ -77,7 +77,7 @@ class Victim:
         return there("apply", "release.yaml", *options)
 
 
-def _wait_for_an_event(process: subprocess.Popen[str], events: Path) -> None:
+def _wait_for_an_event(process: Process, events: Path) -> None:
     while process.poll() is None and events.stat().st_size == 0:
         time.sleep(0.02)
 

@@ -8,7 +8,7 @@ import re
 import shlex
 
 import pytest
-from awscli import find_aws, open_client
+from awscli import open_client
 from rig import REGION, Command, Ended, MakeRig, Rig, interrupt, wait_until
 
 from orchestrator.sandbox.options import Faults
@@ -46,11 +46,11 @@ def test_the_printed_command_deploys_what_was_pushed(make_rig: MakeRig, form: st
     assert command.startswith("aws deploy create-deployment --application-name web --s3-location bucket=releases,key=")
     assert f".{form},bundleType={form},eTag=" in command
     assert ",version=" in command
-    filled = command.split(" --deployment-group-name")[0].replace("aws ", f"{find_aws()} ", 1)
+    filled = command.split(" --deployment-group-name")[0].replace("aws ", "$AWS ", 1)
     waited = rig.command.shell(f"{filled} --deployment-group-name g | $ORCHESTRATOR wait")
     assert waited.code == 0, waited.err
     assert [each.status for each in rig.deployments()] == ["Succeeded"]
-    registered = rig.command.shell(f"{find_aws()} deploy list-application-revisions --application-name web")
+    registered = rig.command.shell("$AWS deploy list-application-revisions --application-name web")
     assert json.loads(registered.out)["revisions"][0]["s3Location"]["bundleType"] == form
 
     again = push(rig, "${digest}.${format}", "--format", form)
@@ -77,7 +77,7 @@ def test_a_key_with_odd_letters_survives_shell_and_cli(make_rig: MakeRig) -> Non
     filled = printed(push(rig, key)).split(" --deployment-group-name")[0]
     assert len(shlex.split(filled)) == 7
     ended = rig.command.shell(
-        f"{filled.replace('aws ', find_aws() + ' ', 1)} --deployment-group-name g", PYTHONUTF8="1", LC_ALL="C.UTF-8"
+        f"{filled.replace('aws ', '$AWS ', 1)} --deployment-group-name g", PYTHONUTF8="1", LC_ALL="C.UTF-8"
     )
     assert ended.code == 0, ended.err
     assert rig.deployments()[0].revision["s3Location"]["key"] == key
@@ -130,8 +130,7 @@ def test_a_bucket_or_an_application_that_is_not_there(make_rig: MakeRig) -> None
 
 def pushed_by_aws(rig: Rig, key: str, *more: str, bucket: str = "releases") -> str:
     given = ["--application-name", "web", "--source", "app", "--s3-location", f"s3://{bucket}/{key}", *more]
-    words = shlex.join([find_aws(), "deploy", "push", *given])
-    ended = rig.command.shell(words)
+    ended = rig.command.shell(f"$AWS deploy push {shlex.join(given)}")
     assert ended.code == 0, ended.err
     return ended.out
 
@@ -157,7 +156,7 @@ def test_the_output_is_that_of_the_stock_command(make_rig: MakeRig, versioned: b
         )
 
     assert neutral(ours.out) == neutral(theirs)
-    listed = rig.command.shell(f"{find_aws()} deploy list-application-revisions --application-name web")
+    listed = rig.command.shell("$AWS deploy list-application-revisions --application-name web")
     found = {each["s3Location"]["key"]: each["s3Location"] for each in json.loads(listed.out)["revisions"]}
     assert {**found["ours.zip"], "key": "", "eTag": "", "version": ""} == {
         **found["stock.zip"],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import tempfile
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any
 
 import anyio
 import pytest
+from rig import Programs
 
 from orchestrator.sandbox.fleet import BucketSpec, FleetSpec, GroupSpec
 from orchestrator.sandbox.options import Failure, Faults, SandboxOptions, stuck
@@ -33,15 +33,6 @@ FAULTS = Faults(failures=(Failure(target="shop/bad", log_tail="one\ntwo"),), slo
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
-
-
-def find_aws() -> str:
-    """The CLI under test. A missing one is a failure: a skipped judge would look like a satisfied one."""
-    local = Path(__file__).parents[2] / ".venv-awscli" / "bin" / "aws"
-    found = os.environ.get("ORCHESTRATOR_TEST_AWS") or (str(local) if local.exists() else shutil.which("aws"))
-    if not found:
-        pytest.fail(f"no AWS CLI: set ORCHESTRATOR_TEST_AWS, or install it in {local.parent.parent}")
-    return found
 
 
 @dataclass(frozen=True)
@@ -90,10 +81,10 @@ class Cli:
 
 
 @pytest.fixture
-async def cli(anyio_backend: str) -> AsyncIterator[Cli]:
+async def cli(anyio_backend: str, programs: Programs) -> AsyncIterator[Cli]:
     with tempfile.TemporaryDirectory() as home:
         async with Sandbox(FLEET, SandboxOptions(time_scale=0, faults=FAULTS)).serve() as endpoint:
-            yield Cli(endpoint, Path(home), find_aws())
+            yield Cli(endpoint, Path(home), str(programs.aws))
 
 
 def bundle(folder: Path, size: int) -> Path:

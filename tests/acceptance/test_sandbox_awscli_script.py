@@ -15,7 +15,7 @@ from typing import Any
 
 import anyio
 import pytest
-from awscli import find_aws
+from rig import Programs
 
 from orchestrator.sandbox.fleet import BucketSpec, FleetSpec, GroupSpec
 from orchestrator.sandbox.options import Faults, SandboxOptions, stuck
@@ -250,7 +250,7 @@ def anyio_backend() -> str:
 class Cli:
     """The program, against one sandbox; what commands gave is there for later ones."""
 
-    def __init__(self, endpoint: Endpoint, home: Path) -> None:
+    def __init__(self, endpoint: Endpoint, home: Path, program: Path) -> None:
         self._environment = {
             "PATH": os.environ["PATH"],
             "HOME": str(home),
@@ -259,7 +259,7 @@ class Cli:
             **endpoint.environment(),
         }
         self._home = home
-        self._program = find_aws()
+        self._program = str(program)
         self._room = anyio.CapacityLimiter(AT_ONCE)
         self.known: dict[str, str] = {}
         self.problems: list[str] = []
@@ -324,13 +324,13 @@ def test_the_script_is_long_enough_and_the_judge_can_say_no() -> None:
     assert not fits({}, {"a": ANY})
 
 
-async def test_a_day_with_the_cli(tmp_path: Path) -> None:
+async def test_a_day_with_the_cli(tmp_path: Path, programs: Programs) -> None:
     source = tmp_path / "app"
     source.mkdir()
     (source / "appspec.yml").write_text("version: 0.0\nos: linux\nfiles: []\n")
     options = SandboxOptions(time_scale=0, faults=Faults(slow=(stuck("slow/stuck"),)))
     async with Sandbox(FLEET, options).serve() as endpoint:
-        cli = Cli(endpoint, tmp_path)
+        cli = Cli(endpoint, tmp_path, programs.aws)
         for step in STEPS:
             await cli.step(step)
             assert not cli.problems, "\n".join(cli.problems)

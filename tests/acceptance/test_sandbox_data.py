@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import subprocess
 
 from awscli import open_client
+from forks import Process
 from rig import Command, github, interrupt, wait_until
 
 from orchestrator.sandbox.remote import read_exports
@@ -51,7 +51,7 @@ def test_a_sandbox_that_is_killed_goes_on_where_it_was(command: Command) -> None
     assert command("sandbox", "status").code == 2
 
 
-def first_words(process: subprocess.Popen[str]) -> str:
+def first_words(process: Process) -> str:
     """Waits until it serves; its address."""
     assert process.stderr is not None
     return process.stderr.readline().split()[1].rstrip(";")

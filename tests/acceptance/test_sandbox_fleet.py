@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from awscli import find_aws
 from rig import Command, github, interrupt
 
 FLEET = """
@@ -36,7 +35,7 @@ def rehearsing(command: Command) -> Iterator[Aws]:
 
     def aws(*words: str) -> Any:
         line = " ".join(f"'{word}'" for word in words)
-        found = command.shell(f". ./sandbox.env; $AWS deploy {line} --output json", AWS=find_aws(), AWS_PAGER="")
+        found = command.shell(f". ./sandbox.env; $AWS deploy {line} --output json", AWS_PAGER="")
         assert found.code == 0, found.err
         return json.loads(found.out) if found.out.strip() else None
 
@@ -81,7 +80,7 @@ def test_a_rehearsal_of_a_failure_and_of_blue_green(command: Command) -> None:
         assert ended(aws, green)["status"] == "Succeeded"
         aws("wait", "deployment-successful", "--deployment-id", green)
         line = f". ./sandbox.env; $AWS deploy wait deployment-successful --deployment-id {bad}"
-        assert command.shell(line, AWS=find_aws()).code == 255
+        assert command.shell(line).code == 255
 
 
 def test_tags_choose_from_the_fleet(command: Command) -> None:

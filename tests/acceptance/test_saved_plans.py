@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -113,7 +114,7 @@ def test_a_plan_is_carried_out_elsewhere(make_rig: MakeRig, tmp_path: Path) -> N
     there.mkdir()
     for name in ("app", "release.yaml", "plan.json"):
         shutil.move(tmp_path / name, there / name)
-    ended = Command(there, rig.command.environment)("apply", "plan.json")
+    ended = replace(rig.command, folder=there)("apply", "plan.json")
     assert ended.code == 0, ended.err
     assert len(rig.deployments()) == 2
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from awscli import find_aws, open_client
+from awscli import open_client
 from rig import MakeRig, Rig, interrupt, wait_until
 
 from orchestrator.sandbox.options import Failure, Faults, stuck
@@ -70,7 +70,7 @@ def test_ids_come_as_arguments_or_on_stdin_in_any_form(make_rig: MakeRig, form: 
 def test_the_stock_cli_is_piped_in(make_rig: MakeRig) -> None:
     rig = make_rig(["a/g"])
     script = (
-        f"{find_aws()} deploy create-deployment --application-name a --deployment-group-name g"
+        "$AWS deploy create-deployment --application-name a --deployment-group-name g"
         f" --github-location repository=acme/x,commitId={'a' * 40} | $ORCHESTRATOR wait"
     )
     ended = rig.command.shell(script)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from orchestrator.cli.main import COMMANDS, cli
 
@@ -34,6 +35,13 @@ def test_the_help_has_an_example_and_fits_80_columns(name: str) -> None:
     examples = [line for line in lines if line.startswith("    ")]
     assert max(len(line) for line in lines if line not in examples) <= 80
     assert max(len(line) for line in lines) <= 100
+
+
+@pytest.mark.parametrize("option", ["--version", "-V"])
+def test_the_version_is_an_option_too(option: str) -> None:
+    said, asked = (CliRunner().invoke(cli, [words]) for words in ("version", option))
+    assert (asked.exit_code, asked.output) == (0, said.output)
+    assert said.output.startswith("orchestrator ")
 
 
 def test_every_command_has_a_summary_that_fits() -> None:
