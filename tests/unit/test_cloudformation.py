@@ -36,7 +36,7 @@ def actions(found: Any) -> set[str]:
 
 
 def policies_of_the_page() -> list[set[str]]:
-    """The actions of each policy in docs/aws.md: what a deploy role needs, and what whoever runs it needs."""
+    """The actions of each policy in docs/aws.md: of a deploy role, of whoever runs it, and what only some need."""
     found = [json.loads(block) for block in pages.blocks(pages.page("aws"), "json")]
     return [actions(each) for each in found]
 
@@ -111,7 +111,7 @@ def test_what_a_parameter_takes(key: str, good: list[str], bad: list[str]) -> No
 
 
 def test_a_deploy_role_may_do_what_the_page_says_and_no_more() -> None:
-    deploys, runs = policies_of_the_page()
+    deploys, runs, _ = policies_of_the_page()
     assert actions(deploy_role().resources()["Role"]["Policies"]) == deploys
     own = deploy_role(StateBucket="acme-state", RoleArns=PRINCIPAL).resources()
     assert actions([own["State"], own["Roles"]]) == runs
@@ -121,7 +121,7 @@ def test_a_deploy_role_may_do_what_the_page_says_and_no_more() -> None:
 
 
 def test_the_function_may_do_with_its_own_role_what_the_page_says_and_keep_its_place() -> None:
-    _, runs = policies_of_the_page()
+    _, runs, _ = policies_of_the_page()
     own = {"lambda:CheckpointDurableExecution", "lambda:GetDurableExecutionState"}
     logs = {"logs:CreateLogStream", "logs:PutLogEvents"}
     assert actions(function_template().resources()["FunctionRole"]["Policies"]) == runs | own | logs
