@@ -179,6 +179,7 @@ async def carry_out(
             for task in views.tasks:
                 beside.start_soon(task)
             beside.start_soon(estimates.learn)
+            beside.start_soon(views.promptness.run, recorder.publish)
             if hold is not None:
                 services.guard.ensure = hold.keeper.ensure
                 beside.start_soon(hold.keeper.keep)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol, TextIO
 
+from orchestrator.app.promptness import Promptness
 from orchestrator.core.events import Record, RunResumed, RunStarted
 from orchestrator.core.ports import CallObserver, Sink
 from orchestrator.core.state import RunState
@@ -70,6 +71,7 @@ class Views:
     observer: CallObserver | None = None
     rates: Callable[[], Rates] = dict
     """Set once the budgets are known."""
+    promptness: Promptness = field(default_factory=Promptness)
     historians: list[Callable[[Iterable[Record]], None]] = field(default_factory=list)
     """Those that want to know of a run what came before this process."""
 
@@ -90,6 +92,7 @@ async def open_views(
     # The rates' source is known later, so it's looked up each time.
     console = _console(options, stderr, lambda: views.rates())  # noqa: PLW0108
     views = Views(console=console, sinks=[console, *options.sinks], tasks=[console.run])
+    views.sinks.append(views.promptness)
     async with AsyncExitStack() as stack:
         stack.callback(console.finish)
         if options.output == "json" or options.events is not None:

@@ -56,8 +56,7 @@ async def wait(options: WaitOptions, env: Mapping[str, str], *, stdout: TextIO, 
     interval = options.poll_interval or (SANDBOX_POLL_INTERVAL if near else AWS_POLL_INTERVAL)
     location = Location(region=options.region)
     async with AsyncExitStack() as stack:
-        opening_views = open_views(options.views, stdout=stdout, stderr=stderr)
-        views = await stack.enter_async_context(opening_views)
+        views = await stack.enter_async_context(open_views(options.views, stdout=stdout, stderr=stderr))
         opening = open_services([location], near=near, observer=views.observer)
         services = await stack.enter_async_context(opening)
         deployments = await _find(services.impatient()[location], options.ids, options.region)

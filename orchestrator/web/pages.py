@@ -171,6 +171,7 @@ def _head(title: str, *, script: bool = False) -> Markup:
             tag("link", rel="stylesheet", href=asset_url("style.css")),
             tag("link", rel="stylesheet", href=asset_url("drawing.css")),
             tag("link", rel="icon", href=asset_url("icon.svg")),
+            tag("link", rel="stylesheet", href=asset_url("live.css")) if script else None,
             tag("script", src=asset_url("page.js"), defer=True) if script else None,
         ]
     )

@@ -95,7 +95,7 @@ class Site:
     async def _runs(self, request: web.BaseRequest) -> web.StreamResponse:
         runs = self._hub.runs
         await runs.refresh()
-        events = f"{RUNS_EVENTS}?from={position(runs, self._server)}"
+        events = f"{RUNS_EVENTS}?{position(runs, self._server)}"
         page = runs_page(runs.runs, self._clock(), where=runs.where, problem=runs.problem, events=events)
         return await answer(request, page, status=200 if runs.problem is None else 503)
 
@@ -108,7 +108,7 @@ class Site:
         target = request.rel_url.query.get("target")
         if target is not None:
             _check(target, feed.state.targets, run)
-        events = None if feed.is_over else f"{events_url(run)}?from={position(feed, self._server)}"
+        events = None if feed.is_over else f"{events_url(run)}?{position(feed, self._server)}"
         page = run_page(feed.view, self._clock(), events=events, target=target)
         return await answer(request, page, status=200 if feed.problem is None else 503)
 

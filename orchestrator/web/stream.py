@@ -25,7 +25,7 @@ PATIENCE = 10.0
 async def stream(request: web.BaseRequest, board: Board, *, server: str, version: str) -> web.StreamResponse:
     """The answer, written to its end.
 
-    `server`: a word that no other server has; `version`: of the program, and a page of an older one loads itself anew.
+    `server`: a word that no other server has; `version`: of the program: a page of another one loads itself anew.
     """
     out = _Out(request)
     await out.open()
@@ -57,8 +57,8 @@ async def _tell(out: _Out, board: Board, changed: Mapping[str, Markup]) -> None:
 
 
 def position(board: Board, server: str) -> str:
-    """Where a page stands that is made now, for the URL of its EventSource."""
-    return f"{server}.{board.version}"
+    """The query of an EventSource's URL, for a page that shows the newest drawing."""
+    return f"from={server}.{board.version}"
 
 
 def _missed(request: web.BaseRequest, board: Board, server: str) -> Mapping[str, Markup]:
@@ -68,9 +68,8 @@ def _missed(request: web.BaseRequest, board: Board, server: str) -> Mapping[str,
     if event is not None:
         return board.since_event(int(event)) if _is_number(event) else board.since(0)
     known, _, drawing = query.get("from", "").partition(".")
-    if known == server and _is_number(drawing) and int(drawing) <= board.version:
-        return board.since(int(drawing))
-    return board.since(0)
+    is_known = known == server and _is_number(drawing) and int(drawing) <= board.version
+    return board.since(int(drawing) if is_known else 0)
 
 
 def _is_number(text: str) -> bool:

@@ -122,7 +122,7 @@ async def test_large_answers_are_compressed_for_who_takes_that(state: Path) -> N
         async with listen(port, f"/runs/{RUN}/events", Accept_Encoding="gzip") as stream:
             piece = zlib.decompressobj(wbits=31).decompress(await stream.stream.receive())
     assert packed.header("Content-Encoding") == "gzip"
-    assert re.sub(rb"from=\w+\.\d+", b"", gzip.decompress(packed.body)) == re.sub(rb"from=\w+\.\d+", b"", plain.body)
+    assert gzip.decompress(packed.body) == plain.body
     assert len(packed.body) < len(plain.body) / 3
     assert refused.header("Content-Encoding") is None
     assert piece.startswith(b"retry: ")

@@ -193,7 +193,7 @@
   }
 
   function buildBar() {
-    const bar = make("div", { id: "bar", [OURS]: "" }, connection);
+    const bar = make("section", { id: "bar", [OURS]: "", "aria-label": "Connection, filter and keys" }, connection);
     if (runUrl) bar.append(box, count);
     bar.append(keys);
     const known = [["j, k", "next and previous"], ["Enter", "open"], ["Escape", "close, or clear the filter"], ["?", "these keys"]];
@@ -231,13 +231,6 @@
     const fresh = parse(await answer.text(), panel);
     if (shown !== target) return false;
     morph(panel, fresh);
-    panel.hidden = false;
-    panel.tabIndex = -1;
-    if (!panel.querySelector(`[${OURS}]`)) {
-      const close = make("button", { type: "button", class: "close", [OURS]: "", "aria-label": "Close the details" }, "×");
-      close.addEventListener("click", hide);
-      panel.prepend(close);
-    }
     return true;
   }
 
@@ -247,10 +240,11 @@
     try {
       if (!(await load(target))) return;
     } catch {
-      return tell("lost", "The details can't be loaded just now");
+      tell("lost", "The details can't be loaded just now");
+      return;
     }
     history.replaceState(null, "", `#target/${encode(target)}`);
-    panel.focus();
+    document.getElementById("details-title")?.focus({ preventScroll: true });
     panel.scrollIntoView({ block: "nearest" });
   }
 
@@ -313,7 +307,12 @@
 
   function onClick(event) {
     const link = event.target.closest?.("a[href]");
-    if (!link || event.defaultPrevented || event.button || event.ctrlKey || event.metaKey || event.shiftKey || !panel) return;
+    if (!link || event.button || event.ctrlKey || event.metaKey || event.shiftKey || !panel) return;
+    if (link.hasAttribute("data-close")) {
+      event.preventDefault();
+      hide();
+      return;
+    }
     const target = targetOf(link);
     if (target === null) return;
     event.preventDefault();
