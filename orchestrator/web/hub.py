@@ -48,7 +48,7 @@ class Hub:
         clock: Callable[[], float],
     ) -> None:
         """`tasks`: where it follows what is looked at; `list_every`: seconds between two looks at the list of runs."""
-        self.runs = RunList(store, every=list_every, clock=clock)
+        self.runs = RunList(store, every=list_every)
         self._store = store
         self._is_alive = is_alive
         self._tasks = tasks

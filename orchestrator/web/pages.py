@@ -31,7 +31,6 @@ DETAILS = "details"
 
 def runs_page(
     summaries: Sequence[RunSummary],
-    now: float,
     *,
     where: str = "",
     problem: str | None = None,
@@ -41,14 +40,14 @@ def runs_page(
 
     `where`: the place that they are kept in. `problem`: why it can't be read. `events`: as in `run_page`.
     """
-    inside = runs_content(summaries, now, where=where, problem=problem)
+    inside = runs_content(summaries, where=where, problem=problem)
     main = tag("main", inside, id="main", data_events=events)
     return document(join([_top(), main]), head=_head("Runs", script=events is not None))
 
 
-def runs_content(summaries: Sequence[RunSummary], now: float, *, where: str = "", problem: str | None = None) -> Markup:
+def runs_content(summaries: Sequence[RunSummary], *, where: str = "", problem: str | None = None) -> Markup:
     """All that stands in `main`; a live page replaces it as a whole."""
-    return run_table(summaries, now, where=where, problem=problem)
+    return run_table(summaries, where=where, problem=problem)
 
 
 def message_page(title: str, message: str, hint: str | None = None) -> str:

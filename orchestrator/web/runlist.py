@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import anyio
 
@@ -16,15 +16,14 @@ from orchestrator.web.pages import runs_content
 class RunList(Board):
     """Its "events" are its own changes: a list has no numbers of events to go by."""
 
-    def __init__(self, store: RunStore, *, every: float, clock: Callable[[], float]) -> None:
-        """`every`: seconds between two looks, at least. `clock` gives epoch seconds."""
+    def __init__(self, store: RunStore, *, every: float) -> None:
+        """`every`: seconds between two looks, at least."""
         super().__init__()
         self.problem: str | None = None
         """Why the state can't be read just now."""
         self.runs: Sequence[RunSummary] = ()
         self._store = store
         self._every = every
-        self._clock = clock
         self._looked = -math.inf
         self._reading = anyio.Lock()
 
@@ -52,7 +51,7 @@ class RunList(Board):
             await anyio.sleep(self._every)
 
     def draw(self) -> None:
-        content = runs_content(self.runs, self._clock(), where=self.where, problem=self.problem)
+        content = runs_content(self.runs, where=self.where, problem=self.problem)
         known = self._drawn.get(MAIN)
         if known is None or known.markup != content:
             self.put({MAIN: content}, self.seq + 1, whole=True)

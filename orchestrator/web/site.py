@@ -96,7 +96,7 @@ class Site:
         runs = self._hub.runs
         await runs.refresh()
         events = f"{RUNS_EVENTS}?{position(runs, self._server)}"
-        page = runs_page(runs.runs, self._clock(), where=runs.where, problem=runs.problem, events=events)
+        page = runs_page(runs.runs, where=runs.where, problem=runs.problem, events=events)
         return await answer(request, page, status=200 if runs.problem is None else 503)
 
     async def _run(self, request: web.BaseRequest, run: str) -> web.StreamResponse:
