@@ -13,6 +13,7 @@ from orchestrator.core.events import Record, RunResumed, RunStarted
 from orchestrator.core.ports import CallObserver, Sink
 from orchestrator.core.state import RunState
 from orchestrator.sinks.dialects import dialect_of
+from orchestrator.sinks.eventlog import event_log
 from orchestrator.sinks.output import Output
 
 Task = Callable[[], Coroutine[Any, Any, None]]
@@ -93,6 +94,9 @@ async def open_views(
     console = _console(options, stderr, lambda: views.rates())  # noqa: PLW0108
     views = Views(console=console, sinks=[console, *options.sinks], tasks=[console.run])
     views.sinks.append(views.promptness)
+    log = event_log()
+    if log is not None:
+        views.sinks.append(log)
     async with AsyncExitStack() as stack:
         stack.callback(console.finish)
         if options.output == "json" or options.events is not None:

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
 import anyio
 
+from orchestrator.aws.calllog import CallEnd, log_call
 from orchestrator.aws.errors import outcome_of, translate
+from orchestrator.core.errors import CallError
 from orchestrator.core.model import Location
 from orchestrator.core.ports import CallObserver
 
@@ -105,8 +107,10 @@ class AwsSession:
         """
         started = anyio.current_time()
         outcome = "ok"
+        problem: CallError | None = None
+        metadata: Answer = {}
         try:
-            return await self._attempt(service, location, operation, parameters)
+            return await self._attempt(service, location, operation, parameters, metadata)
         except Exception as error:
             problem = translate(error, service=service, operation=operation)
             if problem is None:
@@ -118,19 +122,28 @@ class AwsSession:
             outcome = ""
             raise
         finally:
-            if self._observer is not None and outcome:
+            if outcome:
                 seconds = anyio.current_time() - started
-                self._observer.called(service=service, operation=operation, outcome=outcome, seconds=seconds)
+                if self._observer is not None:
+                    self._observer.called(service=service, operation=operation, outcome=outcome, seconds=seconds)
+                how = CallEnd(outcome=outcome, seconds=seconds, metadata=metadata, problem=problem)
+                log_call(service, location, operation, parameters, how)
 
     async def _attempt(
-        self, service: Service, location: Location, operation: str, parameters: Mapping[str, Any]
+        self,
+        service: Service,
+        location: Location,
+        operation: str,
+        parameters: Mapping[str, Any],
+        metadata: Answer,
     ) -> Answer:
+        """`metadata`: takes the answer's own, such as its request id."""
         with anyio.fail_after(self._deadline(service, parameters)):
             client = self._clients.get((service, location)) or await self._open_client(service, location)
             if isinstance(content := parameters.get("Body"), bytes | memoryview):
                 parameters = {**parameters, "Body": client.body(content)}
             answer = await client.operations[operation](**parameters)
-            answer.pop("ResponseMetadata", None)
+            metadata |= answer.pop("ResponseMetadata", None) or {}
             if service == "s3" and operation == "GetObject":
                 # Read here, so that a connection that breaks in the middle of the body is a fault of this attempt.
                 stream = answer["Body"]

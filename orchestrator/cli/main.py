@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Mapping
 from importlib import import_module
+from pathlib import Path
 
 import click
 
 from orchestrator import __version__
-from orchestrator.cli.logs import configure_logging
+from orchestrator.cli.logs import LEVELS, OURS, Format, LogOptions, configure_logging, start_log
+from orchestrator.cli.options import option
 from orchestrator.cli.process import open_streams, tame_streams, wants_debug
 from orchestrator.cli.terminal import explain
 from orchestrator.core.errors import ExitCode
@@ -43,6 +46,9 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
 
 
 VERSION = f"orchestrator {__version__} (Python {'.'.join(map(str, sys.version_info[:3]))})"
+LOG_OPTIONS = ("--log-file", "--log-format", "--log-level")
+
+LOG = logging.getLogger(OURS)
 
 
 class LazyGroup(click.Group):
@@ -62,6 +68,9 @@ class LazyGroup(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, _to_the_front(args))
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
@@ -73,9 +82,27 @@ class LazyGroup(click.Group):
             raise click.UsageError(f"{error.message}{did_you_mean(args[0], COMMANDS)}", ctx) from None
 
 
+def _to_the_front(args: list[str]) -> list[str]:
+    """Options for the log may stand anywhere, also behind the command that they have nothing to do with."""
+    logs, others = [], list(args)
+    end = others.index("--") if "--" in others else len(others)
+    place = 0
+    while place < end:
+        name, equals, _ = others[place].partition("=")
+        taken = 0 if name not in LOG_OPTIONS else 1 if equals else 2
+        logs += others[place : place + taken]
+        del others[place : place + taken]
+        end -= taken
+        place += not taken
+    return [*logs, *others]
+
+
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, "-V", "--version", message=VERSION, help="Print the version.")
-def cli() -> None:
+@option("--log-file", type=click.Path(path_type=Path), help="Append a log to this file.  [default: to stderr]")
+@option("--log-format", type=click.Choice(["text", "json"]), help="Of the log.  [default: text]")
+@option("--log-level", type=click.Choice(LEVELS), help="From which on there is a log.  [default: info]")
+def cli(log_file: Path | None, log_format: Format | None, log_level: str | None) -> None:
     """Release many services on AWS CodeDeploy from one manifest.
 
     \b
@@ -90,11 +117,14 @@ def cli() -> None:
     Credentials, regions and endpoints come from the AWS SDK's own chain: AWS_* variables, profiles, roles.
     Every option can be given as a variable, too: --poll-interval as ORCHESTRATOR_POLL_INTERVAL, and so on.
     ORCHESTRATOR_DEBUG=1 shows the traceback of an error, and what libraries log.
+    There is a log when one of the options for it is given, before the command or after it.
 
     \b
     Exit codes: 0 all succeeded or unchanged, 1 internal error, 2 bad input, 3 failed, 4 failed and
     rolled back, 5 rollback failed, 6 blocked, 7 plan has changes, 8 still running, 130/143 interrupted.
     """
+    start_log(LogOptions(file=log_file, format=log_format, level=log_level), os.environ)
+    LOG.info("orchestrator %s: %s", __version__, click.get_current_context().invoked_subcommand)
 
 
 def main() -> None:
@@ -118,6 +148,8 @@ def main() -> None:
         # Whoever read our output has gone, `head` for one; stdout can't be flushed any more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = ExitCode.INTERNAL
-    except (Exception, BaseExceptionGroup) as error:  # noqa: BLE001 - here, and only here, every error becomes output
+    except (Exception, BaseExceptionGroup) as error:
+        LOG.info("ended by an error", exc_info=error)
         code = explain(error, debug=debug)
+    LOG.info("exit code %d", int(code or 0))
     sys.exit(int(code or 0))
