@@ -350,19 +350,19 @@ def test_each_target_is_a_test_case() -> None:
 @pytest.mark.parametrize("hostile", [False, True])
 def test_every_state_has_its_place_in_the_report(hostile: bool) -> None:
     state = bigruns.big_state(64, hostile=hostile)
-    became = cases_of(check_junit(junit(state, host="ci")))
-    for target in state.targets.values():
-        kind = became[target.id][0]
+    became = list(cases_of(check_junit(junit(state, host="ci"))).values())
+    for target, (kind, _) in zip(state.targets.values(), became, strict=True):
         if target.state.is_good:
             assert kind == "passed"
         elif target.state is S.ERRORED:
             assert kind == "error"
         else:
             assert kind == ("failure" if target.state in FAILURES else "skipped")
-    cut_off = cases_of(check_junit(junit(state, host="ci", problem="the state can't be written")))
-    running = next(target for target in state.targets.values() if target.state is S.RUNNING)
+    cut_off = list(cases_of(check_junit(junit(state, host="ci", problem="the state can't be written"))).values())
+    targets = list(state.targets.values())
+    place, running = next((place, each) for place, each in enumerate(targets) if each.state is S.RUNNING)
     message = f"the state can't be written; still running: {running.deployment_id}"
-    assert cut_off[running.id] == ("error", message)
+    assert cut_off[place] == ("error", message)
 
 
 def test_a_run_that_failed_by_its_own_gate_is_no_success() -> None:
