@@ -18,8 +18,8 @@ PAGES = doc_commands.command_pages()
 
 def parse(words: list[str]) -> None:
     """As the command line would be. Raises click.UsageError."""
-    context = click.Context(cli, info_name="orchestrator")
-    _, command, rest = cli.resolve_command(context, words)
+    context = cli.make_context("orchestrator", list(words))
+    _, command, rest = cli.resolve_command(context, [*context._protected_args, *context.args])
     while command is not None:
         try:
             context = command.make_context(command.name, list(rest), parent=context)
