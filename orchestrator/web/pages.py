@@ -9,12 +9,12 @@ from orchestrator.web.assets import asset_url
 from orchestrator.web.dag import CRITICAL_EDGES, critical_edges, dag_nodes
 from orchestrator.web.details import sections_of
 from orchestrator.web.happened import EVENTS, events_list
-from orchestrator.web.heading import about, attention, clock, status, tally, title_of
+from orchestrator.web.heading import attention, clock, status, tally, title_of
 from orchestrator.web.html import Markup, document, join, tag
 from orchestrator.web.links import RUNS, element_id, run_url
 from orchestrator.web.picture import Picture, picture_of
 from orchestrator.web.pieces import section
-from orchestrator.web.run_sections import graph, timeline, whole_table
+from orchestrator.web.run_sections import upper_half
 from orchestrator.web.run_table import run_table
 from orchestrator.web.targets import target_row
 from orchestrator.web.troubles import troubles
@@ -81,12 +81,7 @@ def content(view: RunView, now: float, *, target: str | None = None) -> Markup:
     opened = target is not None and target in view.state.targets
     return join(
         [
-            tag("header", about(picture), status(picture), clock(picture), class_="run"),
-            attention(picture),
-            troubles(picture),
-            graph(picture),
-            timeline(picture),
-            whole_table(picture),
+            upper_half(picture),
             section("events", "Events", events_list(picture), note="The last ones; the journal has all of them."),
             target_fragment(view, target, now) if target is not None and opened else _no_details(),
         ]

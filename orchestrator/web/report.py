@@ -8,13 +8,12 @@ from hashlib import sha256
 from orchestrator.core.state import TargetRun
 from orchestrator.web.details import sections_of
 from orchestrator.web.happened import events_list
-from orchestrator.web.heading import about, attention, clock, status, title_of
+from orchestrator.web.heading import clock, status, title_of
 from orchestrator.web.html import NOTHING, Markup, document, join, stylesheet, tag
 from orchestrator.web.links import element_id
 from orchestrator.web.picture import Picture, picture_of
 from orchestrator.web.pieces import moment, scrollable, section, state_word
-from orchestrator.web.run_sections import graph, timeline, whole_table
-from orchestrator.web.troubles import troubles
+from orchestrator.web.run_sections import upper_half
 from orchestrator.web.view import RunView
 from orchestrator.wording.text import one_line
 
@@ -28,12 +27,7 @@ def report(view: RunView, now: float, *, css: str, version: str) -> str:
     made = tag("footer", "Written by orchestrator ", version, " at ", moment(now), ".")
     main = tag(
         "main",
-        tag("header", about(picture), status(picture), clock(picture), class_="run"),
-        attention(picture),
-        troubles(picture),
-        graph(picture),
-        timeline(picture),
-        whole_table(picture),
+        upper_half(picture),
         _rollback(view, now),
         _every_target(picture),
         section("events", "Events", events_list(picture)),

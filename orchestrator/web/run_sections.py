@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from orchestrator.web.dag import dag_svg
+from orchestrator.web.heading import about, attention, clock, status
 from orchestrator.web.html import NOTHING, Markup, join, tag
 from orchestrator.web.picture import Picture
 from orchestrator.web.pieces import scrollable, section
 from orchestrator.web.targets import chooser, targets_table
+from orchestrator.web.troubles import troubles
 from orchestrator.wording.text import plural
 
 _LEGEND = (
@@ -18,6 +20,13 @@ _LEGEND = (
     ("rolling_back", "rollback"),
     ("expected", "expected"),
 )
+
+
+def upper_half(picture: Picture) -> Markup:
+    """From the head to the table."""
+    head = tag("header", about(picture), status(picture), clock(picture), class_="run")
+    drawings = (graph(picture), timeline(picture))
+    return join([head, attention(picture), troubles(picture), *drawings, whole_table(picture)])
 
 
 def graph(picture: Picture) -> Markup:

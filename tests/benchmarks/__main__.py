@@ -12,6 +12,7 @@ from . import (
     batchget,
     dag,
     digests,
+    drawing,
     packing,
     rehearsal,
     scraping,
@@ -36,6 +37,7 @@ BENCHMARKS: Mapping[str, tuple[str, Callable[[Path], Iterator[Figure]]]] = {
     "digests": ("CPU of walking and digesting 200 MB in 3,000 files (median of 5)", digests.figures),
     "batchget": ("CPU of one BatchGetDeployments of 25 (median of 5 rounds)", batchget.figures),
     "scraping": ("CPU of a scrape of the metrics of 10,000 targets", scraping.figures),
+    "drawing": ("CPU of drawing a run of 1,000 targets (best of 5)", drawing.figures),
     "thousand": ("1,000 independent targets against `orchestrator sandbox`, a process of its own", thousand.figures),
     "rehearsal": (
         "1,000 groups of 3 instances deployed to in `orchestrator sandbox` at time scale 0",
