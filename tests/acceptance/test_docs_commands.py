@@ -39,6 +39,7 @@ def test_the_commands_of_a_page_do_what_it_says(
             "HOME": str(tmp_path),
             "ORCHESTRATOR_TIME_SCALE": "0",
             "ORCHESTRATOR_POLL_INTERVAL": "50ms",
+            "ORCHESTRATOR_LISTEN": "127.0.0.1:0",
             "AWS_EC2_METADATA_DISABLED": "true",
             **rig.command.environment,
         },

@@ -25,6 +25,10 @@ def parse(words: list[str]) -> None:
             context = command.make_context(command.name, list(rest), parent=context)
         except click.exceptions.Exit:  # --help
             return
+        except click.BadParameter as error:
+            if error.message.endswith("does not exist."):  # a file that an earlier command of the page makes
+                return
+            raise
         if not isinstance(command, click.Group) or not isinstance(context.command, click.Group):
             return
         _, command, rest = command.resolve_command(context, [*context._protected_args, *context.args])
