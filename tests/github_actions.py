@@ -120,6 +120,7 @@ class Runner:
                 "PATH": ":".join([*self.path, self.environment["PATH"]]),
                 "RUNNER_TEMP": str(self.temporary),
                 "GITHUB_ACTION_PATH": str(pages.ROOT),
+                "GITHUB_ACTIONS": "true",
                 "GITHUB_ACTION_REPOSITORY": "acme/orchestrator",
             },
             stdin=subprocess.DEVNULL,

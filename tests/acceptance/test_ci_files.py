@@ -14,6 +14,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import ci_files
 import pages
@@ -78,6 +79,11 @@ class Machine:
     def outcome(self, name: str = "result.json") -> str:
         return str(json.loads((self.folder / name).read_text())["outcome"])
 
+    def failures(self, name: str = "junit.xml") -> list[str]:
+        """The test cases that failed, by the report."""
+        cases = ET.parse(self.folder / name).iter("testcase")  # noqa: S314 - a file of ours
+        return [f"{each.get('classname')}/{each.get('name')}" for each in cases if each.find("failure") is not None]
+
     def pip_calls(self) -> list[str]:
         return Path(self.environment["PIP_CALLS"]).read_text().splitlines()
 
@@ -116,6 +122,8 @@ def test_gitlab(machine: Machine) -> None:
     assert machine.run(jobs["check"]) == 0, machine.said()
     assert machine.run(jobs["staging"]) == 3, machine.said()
     assert machine.outcome() == "failed"
+    assert machine.failures() == ["shop-api/fleet"]
+    assert "shop-api" in (machine.folder / "report.html").read_text()
     assert machine.run(jobs["prod"]) == 6, machine.said()
     assert not machine.deployed() & PROD
     machine.rig.set_faults(Faults())
@@ -135,6 +143,7 @@ def test_jenkins(machine: Machine) -> None:
     codes = [machine.run(stages[name], **apply) for name in ("Install", "Check", "Release")]
     assert codes == [0, 0, 3], machine.said()
     assert machine.outcome() == "failed"
+    assert machine.failures() == ["shop-api/fleet"]
     machine.rig.set_faults(Faults())
     assert machine.run(stages["Release"], **apply) == 0, machine.said()
     assert machine.run(stages["Go on, or go back"], **again) == 0, machine.said()
@@ -146,6 +155,7 @@ def test_codebuild(machine: Machine) -> None:
     machine.rig.set_faults(BROKEN)
     assert machine.run(job) == 3, machine.said()
     assert machine.outcome() == "failed"
+    assert machine.failures() == ["shop-api/fleet"]
     machine.rig.set_faults(Faults())
     assert machine.run(job) == 0, machine.said()
     assert machine.deployed() == STAGING
@@ -160,10 +170,11 @@ def test_circleci(machine: Machine) -> None:
     machine.rig.set_faults(BROKEN)
     assert machine.run(jobs["check"]) == 0, machine.said()
     assert machine.run(jobs["staging"], **given) == 3, machine.said()
+    assert machine.failures("release/junit.xml") == ["shop-api/fleet"]
     machine.rig.set_faults(Faults())
     assert [machine.run(jobs[name], **given) for name in ("staging", "prod")] == [0, 0], machine.said()
     assert machine.deployed() == STAGING | PROD
-    assert machine.outcome() == "succeeded"
+    assert machine.outcome("release/result.json") == "succeeded"
     assert (machine.temporary / "aws-token").read_text() == "token"
 
 
@@ -196,6 +207,9 @@ def test_github_jobs_fail_and_succeed_as_the_release_does(machine: Machine) -> N
     machine.rig.set_faults(BROKEN)
     failing = runner(machine)
     assert failing.job("staging", push) == 3, failing.log
+    assert machine.failures("release.xml") == ["shop-api/fleet"]
+    assert "shop-api/fleet" in (machine.temporary / "GITHUB_STEP_SUMMARY").read_text()
+    assert "::error" in failing.log
     assert failing.job("prod", push) == 6, failing.log
     machine.rig.set_faults(Faults())
     fresh = runner(machine)
