@@ -18,6 +18,7 @@ from orchestrator.manifest import Release, load
 
 TEMPLATES = sorted(path.stem for path in FOLDER.glob("*.yaml"))
 PRINCIPAL = "arn:aws:iam::111111111111:role/orchestrator"
+TOPIC = "arn:aws:sns:eu-west-1:111111111111:deploys"
 KEY = "arn:aws:kms:eu-west-1:111111111111:key/1"
 NO_RESOURCES = {
     "cloudwatch:DescribeAlarms",
@@ -35,10 +36,10 @@ def actions(found: Any) -> set[str]:
     return {action for each in statements(found) if each["Effect"] == "Allow" for action in each["Action"]}
 
 
-def policies_of_the_page() -> list[set[str]]:
-    """The actions of each policy in docs/aws.md: of a deploy role, of whoever runs it, and what only some need."""
-    found = [json.loads(block) for block in pages.blocks(pages.page("aws"), "json")]
-    return [actions(each) for each in found]
+def policies_of_the_page() -> tuple[set[str], set[str]]:
+    """The actions of the policies in docs/aws.md: what a deploy role needs, and what whoever runs it needs."""
+    deploys, *runs = [json.loads(block) for block in pages.blocks(pages.page("aws"), "json")]
+    return actions(deploys), actions(runs)
 
 
 # --- as CloudFormation has it ---------------------------------------------------------------------------------------
@@ -111,20 +112,22 @@ def test_what_a_parameter_takes(key: str, good: list[str], bad: list[str]) -> No
 
 
 def test_a_deploy_role_may_do_what_the_page_says_and_no_more() -> None:
-    deploys, runs, _ = policies_of_the_page()
+    deploys, runs = policies_of_the_page()
     assert actions(deploy_role().resources()["Role"]["Policies"]) == deploys
-    own = deploy_role(StateBucket="acme-state", RoleArns=PRINCIPAL).resources()
-    assert actions([own["State"], own["Roles"]]) == runs
+    own = deploy_role(StateBucket="acme-state", RoleArns=PRINCIPAL, NotificationTopicArns=TOPIC).resources()
+    assert actions([own["State"], own["Roles"], own["Notifications"]]) == runs
     with_key = actions(deploy_role(BundleKeyArn=KEY).resources()["Role"]["Policies"]) - deploys
     assert with_key == {"kms:Decrypt", "kms:GenerateDataKey"}
     assert all(f"`{action}`" in pages.page("aws") for action in with_key)
 
 
 def test_the_function_may_do_with_its_own_role_what_the_page_says_and_keep_its_place() -> None:
-    _, runs, _ = policies_of_the_page()
+    _, runs = policies_of_the_page()
     own = {"lambda:CheckpointDurableExecution", "lambda:GetDurableExecutionState"}
     logs = {"logs:CreateLogStream", "logs:PutLogEvents"}
-    assert actions(function_template().resources()["FunctionRole"]["Policies"]) == runs | own | logs
+    made = function_template(NotificationTopicArns=TOPIC).resources()["FunctionRole"]["Policies"]
+    assert actions(made) == runs | own | logs
+    assert runs - actions(function_template().resources()["FunctionRole"]["Policies"]) == {"sns:Publish"}
     (roles,) = [
         each
         for each in statements(function_template().resources()["FunctionRole"]["Policies"])
