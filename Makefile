@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 AWSCLI := .venv-awscli
+AXE    := tests/browser/node_modules/axe-core/axe.min.js
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test programs lint format unit simulate kills mutants large conformance bench pictures lambda constraints clean
@@ -14,7 +15,7 @@ help: ## What there is to make
 demo: $(VENV)/.runtime ## Release configs/shop to the embedded sandbox
 	$(BIN)/orchestrator apply configs/shop/release.yaml --environment staging --sandbox
 
-test: programs lint $(AWSCLI)/.installed ## Everything that must hold: lint, types, imports, tests
+test: programs lint $(AWSCLI)/.installed $(AXE) ## Everything that must hold: lint, types, imports, tests
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest --numprocesses 2 tests/unit tests/contract
 	$(BIN)/coverage combine --quiet
@@ -25,7 +26,7 @@ test: programs lint $(AWSCLI)/.installed ## Everything that must hold: lint, typ
 # Real programs that tests meet, as command:package. Without bubblewrap the tests that run hooks are skipped, and say so; where
 # CI is set they fail. Debian's packages of servers would start them: RUNLEVEL=1 says that they aren't wanted.
 PROGRAMS := bwrap:bubblewrap prometheus:prometheus prometheus-pushgateway:prometheus-pushgateway \
-	prometheus-alertmanager:prometheus-alertmanager chromium:chromium tmux:tmux
+	prometheus-alertmanager:prometheus-alertmanager chromium:chromium tmux:tmux npm:npm
 APT := DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install --yes --quiet=2 --no-install-recommends
 
 programs: ## Installs the programs that tests meet, where they are missing and apt-get may
@@ -79,7 +80,7 @@ constraints: $(VENV)/.installed ## Writes the constraint files anew, from the ne
 	$(BIN)/python tests/pin.py
 
 clean: ## Takes away what make has made
-	rm -rf $(VENV) $(AWSCLI) build dist *.egg-info .mypy_cache .ruff_cache .hypothesis .coverage
+	rm -rf $(VENV) $(AWSCLI) tests/browser/node_modules build dist *.egg-info .mypy_cache .ruff_cache .hypothesis .coverage
 
 # Only what the command needs: the demo doesn't wait for test tools.
 $(VENV)/.runtime: pyproject.toml constraints/runtime.txt
@@ -99,3 +100,8 @@ $(AWSCLI)/.installed: constraints/awscli.txt
 	$(PYTHON) -m venv $(AWSCLI)
 	$(AWSCLI)/bin/pip install --quiet --disable-pip-version-check --constraint constraints/awscli.txt awscli
 	touch $@
+
+# Its version stands in package.json. No scripts: a package has nothing to run here.
+$(AXE): tests/browser/package.json
+	npm install --prefix tests/browser --silent --no-package-lock --no-audit --no-fund --ignore-scripts && touch $@ || \
+		echo "not installed: axe-core; the test that needs it fails" >&2
