@@ -33,7 +33,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "cancel": ("cancel", "Ask the process that carries a run on to end it."),
     "approve": ("approve", "Approve or reject a gate that a run waits at."),
     "unlock": ("unlock", "Take away the locks of a run that nobody carries on any more."),
-    "graph": ("graph", "Draw what depends on what, as mermaid or dot."),
+    "graph": ("graph", "Draw what depends on what, as mermaid, dot or SVG."),
     "bundle": ("bundle", "Check bundles as the agent would, and show what an instance would get."),
     "push": ("push", "Bundle a directory, upload and register it, as `aws deploy push` does."),
     "wait": ("wait", "Wait for deployments; fail when one of them fails."),

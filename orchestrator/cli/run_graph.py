@@ -34,9 +34,7 @@ def _chosen(targets: Sequence[Target], given: Mapping[str, Any]) -> tuple[Target
 
 
 def _of_run(run: str, given: Mapping[str, Any], env: Mapping[str, str], form: str) -> str:
-    import time  # noqa: PLC0415 - for runs only
-
-    import anyio  # noqa: PLC0415 - as above
+    import anyio  # noqa: PLC0415 - for runs only
 
     from orchestrator.app.looking import targets_of_run  # noqa: PLC0415 - as above
     from orchestrator.core.forecast import forecast  # noqa: PLC0415 - as above
@@ -45,7 +43,7 @@ def _of_run(run: str, given: Mapping[str, Any], env: Mapping[str, str], form: st
     chosen = _chosen(targets, given)
     if form != "svg":
         return _text(chosen, form)
-    now = time.time() if shown.ended_at is None else shown.ended_at
+    now = shown.last_ts or 0.0
     critical = forecast(shown, now).critical  # of the whole run, whatever is drawn of it
     for target in chosen:
         known = shown.targets[target.id]

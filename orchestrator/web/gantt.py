@@ -90,6 +90,8 @@ class Gantt:
     chart: Chart
     ids: bool = True
     """False: for a second drawing in the same document, since an id may stand there only once."""
+    alive: bool = True
+    """False: nobody carries the run on, and `now` is when its last event came."""
 
     def svg(self) -> Markup:
         chart, width = self.chart, LABELS + CHART + END
@@ -126,7 +128,9 @@ class Gantt:
             return tag("g", id=name, class_="now")
         x = self.chart.x(self.now)
         line = tag("line", x1=x, x2=x, y1=_TOP - 4, y2=self.chart.height - _BOTTOM)
-        return tag("g", line, _centred("now", x, self.chart.height - 3), id=name, class_="now")
+        return tag(
+            "g", line, _centred("now" if self.alive else "last event", x, self.chart.height - 3), id=name, class_="now"
+        )
 
     def _critical(self) -> Markup:
         """Steps from the end of each member of the critical chain, as it was or is expected, to the next one."""

@@ -110,7 +110,8 @@ def _attention(picture: Picture) -> Iterator[Markup]:
             "The process that carried this run on has gone", "What it has started may still be running.", kind="bad"
         )
     if state.why_closed:
-        yield _note("Nothing new starts", one_line(state.why_closed), kind="warn")
+        title = "Nothing new was started" if state.is_finished else "Nothing new starts"
+        yield _note(title, one_line(state.why_closed), kind="warn")
     for gate in _approvals(state):
         yield _note("Awaiting approval", *_asked(gate, state), kind="warn")
     if state.rollback is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from orchestrator.core.forecast import Forecast, forecast
 from orchestrator.core.state import RunState
@@ -26,8 +26,15 @@ class Picture:
 
 
 def picture_of(view: RunView, now: float, *, inline: bool = False, second: bool = False) -> Picture:
-    """`inline`: see `Picture`. `second`: the document shows another run already, with the same ids."""
-    ahead = forecast(view.state, now)
-    return Picture(
-        view, now, ahead, Gantt(view.state, now, ahead, chart_of(view.state, now, ahead), not second), inline
-    )
+    """`inline`: see `Picture`. `second`: the document shows another run already, with the same ids.
+
+    Of a run that nobody carries on, time stands still at its last event, and nothing is expected.
+    """
+    state = view.state
+    abandoned = not view.alive and state.ended_at is None and state.last_ts is not None
+    now = state.last_ts or now if abandoned else now
+    ahead = forecast(state, now)
+    if abandoned:
+        ahead = replace(ahead, starts={}, ends={}, remaining={}, ends_at=None)
+    chart = chart_of(state, now, ahead)
+    return Picture(view, now, ahead, Gantt(state, now, ahead, chart, ids=not second, alive=not abandoned), inline)

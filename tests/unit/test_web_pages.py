@@ -239,6 +239,14 @@ def test_a_run_whose_process_has_gone_says_how_to_go_on() -> None:
     assert "hidden" in page_of(view_of(halfway_run(5))).one("div", id="attention").attributes
 
 
+def test_time_stands_still_at_the_last_event_of_a_run_that_nobody_carries_on() -> None:
+    soon, late = (fragments(view_of(halfway_run(40), alive=False), NOON + seconds) for seconds in (300, 9 * 86400))
+    assert soon == late
+    assert read(soon["clock"]).text.endswith("27 of 40 targets done in 3m00s")
+    assert "last event" in soon["now-line"]
+    assert not [name for name, part in soon.items() if 'class="span expected"' in part or "about" in part]
+
+
 def test_an_approval_is_asked_for_with_the_command_that_gives_it() -> None:
     told = begin([target("web/fleet")])
     gate = gev.GateWaiting(
