@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import doc_commands
 import pages
 import pytest
 from cloudformation import ACCOUNT, FOLDER, Template, function_template, statements, template
@@ -86,6 +87,24 @@ def template_data(name: str) -> Mapping[str, Any]:
         "orchestrator-lambda": {"CodeBucket": "c", "CodeKey": "a.zip", "CodeVersion": "1", "DeployRoleArns": "a"},
     }
     return template(name, **given.get(name, {})).data
+
+
+def test_the_pages_give_the_templates_what_they_take() -> None:
+    """Parameters by name, all that have no default, and values that they allow."""
+    seen = 0
+    for path in doc_commands.command_pages():
+        for command in (each for block in doc_commands.blocks_of(path) for each in block.commands):
+            if not (name := re.search(r"configs/cloudformation/([\w-]+)\.yaml", command.text)):
+                continue
+            seen += 1
+            given = dict(re.findall(r"\b([A-Z]\w+)=([^\s']+)", command.text.partition("--parameter-overrides")[2]))
+            parameters = template_data(name[1])["Parameters"]
+            assert given.keys() <= parameters.keys(), command.where
+            assert {key for key, each in parameters.items() if "Default" not in each} <= given.keys(), command.where
+            for key, value in given.items():
+                pattern = parameters[key].get("AllowedPattern")
+                assert "$" in value or not pattern or re.fullmatch(pattern, value), f"{command.where}: {key}={value}"
+    assert seen >= 5
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,12 @@ def test_every_link_leads_somewhere(path: Path) -> None:
             assert anchor in anchors(there), link
 
 
+def test_every_page_is_in_the_index() -> None:
+    listed = {link.partition("#")[0] for link in LINK.findall(pages.page("README"))}
+    missing = {path.name for path in pages.DOCS.glob("*.md")} - listed - {"README.md"}
+    assert not missing, f"docs/README.md, the index, doesn't list {', '.join(sorted(missing))}"
+
+
 def test_every_decision_is_listed() -> None:
     folder = pages.DOCS / "decisions"
     listed = LINK.findall((folder / "README.md").read_text(encoding="utf-8"))
