@@ -13,7 +13,7 @@ from orchestrator.web.gantt_rows import SPAN_NAMES
 from orchestrator.web.happened import events_about
 from orchestrator.web.html import Content, Markup, join, tag
 from orchestrator.web.picture import Picture
-from orchestrator.web.pieces import command, facts, moment, state_word, table, target_list
+from orchestrator.web.pieces import command, facts, log, moment, state_word, table, target_list
 from orchestrator.web.troubles import failure_blocks, instance_command, region
 from orchestrator.wording.facts import how_long, progress
 from orchestrator.wording.text import clean, duration, one_line, plural, short_digests
@@ -151,7 +151,7 @@ def _hook(when: str, hook: HookRun) -> Markup:
     how = "runs" if ended is None else f"{one_line(ended.reason)} after {duration(ended.seconds)}"
     output = clean(ended.output).strip("\n") if ended is not None else ""
     line = tag("p", f"{when.replace('_', ' ')}: ", tag("code", one_line(" ".join(hook.command))), f" {how}")
-    return join([line, tag("pre", output, tabindex=0, aria_label="Its output") if output else None])
+    return join([line, log(output, "Its output") if output else None])
 
 
 def _times(target: TargetRun, picture: Picture) -> Markup | None:

@@ -133,7 +133,7 @@ def target_fragment(view: RunView, target: str, now: float) -> Markup:
     close = tag("a", "Close", href=run_url(view.run), class_="close", data_close=True)
     heading = tag("h2", one_line(target), id="details-title", tabindex=-1)
     return tag(
-        "aside",
+        "section",
         close,
         heading,
         inside,
@@ -144,7 +144,7 @@ def target_fragment(view: RunView, target: str, now: float) -> Markup:
 
 
 def _no_details() -> Markup:
-    return tag("aside", id=DETAILS, hidden=True, aria_label="Details")
+    return tag("section", id=DETAILS, hidden=True, aria_label="Details")
 
 
 # --- around it -------------------------------------------------------------------------------------------------------

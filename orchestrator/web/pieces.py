@@ -63,9 +63,14 @@ def table(caption: str, columns: Sequence[str], rows: Iterable[Sequence[Content]
     return scrollable(inside, caption)
 
 
+def log(text: str, label: str) -> Markup:
+    """Lines as they were written; more of them than fit can be scrolled to, also with the keyboard."""
+    return tag("pre", text, role="group", aria_label=label, tabindex=0)
+
+
 def scrollable(inside: Markup, label: str, **attributes: str) -> Markup:
     """Something that may be wider than the page. It can be scrolled with the keyboard, too."""
-    return tag("div", inside, class_="scroll", role="region", aria_label=label, tabindex=0, **attributes)
+    return tag("div", inside, class_="scroll", role="group", aria_label=label, tabindex=0, **attributes)
 
 
 def section(name: str, title: str, *children: Content, note: Content = None) -> Markup:

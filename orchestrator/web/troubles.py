@@ -10,7 +10,7 @@ from orchestrator.core.outcome import FAILURES
 from orchestrator.core.state import TargetRun
 from orchestrator.web.html import Markup, join, tag
 from orchestrator.web.picture import Picture
-from orchestrator.web.pieces import command, state_word, target_link
+from orchestrator.web.pieces import command, log, state_word, target_link
 from orchestrator.wording.text import clean, one_line, plural
 from orchestrator.wording.waiting import why
 
@@ -69,12 +69,12 @@ def _failure(failure: Mapping[str, Any], target: TargetRun) -> Markup:
     instance = _said(failure, "instance")
     places = [place for place in (instance, _said(failure, "lifecycle_event"), _said(failure, "script")) if place]
     words = ": ".join(part for part in (_said(failure, "error_code"), _said(failure, "message")) if part)
-    log = clean(str(failure.get("log_tail") or "")).strip("\n")
+    said = clean(str(failure.get("log_tail") or "")).strip("\n")
     return tag(
         "div",
         tag("p", join([tag("code", place) for place in places], " · ")),
         tag("p", words) if words else None,
-        tag("pre", log, tabindex=0, aria_label=f"Log of {instance}") if log else None,
+        log(said, f"Log of {instance}") if said else None,
         tag("p", instance_command(target, instance)) if instance and target.deployment_id else None,
         class_="failure",
     )

@@ -187,7 +187,7 @@ def test_landmarks_headings_and_tables_are_in_order() -> None:
         assert all(after - before <= 1 for before, after in pairwise(levels))
         assert all(each.attributes.get("scope") in {"col", "row"} for each in document.all("th"))
         assert all(each.all("caption") for each in document.all("table"))
-        named = [each for each in document if each.name in {"progress", "pre", "aside"} or "role" in each.attributes]
+        named = [each for each in document if each.name in {"progress", "pre"} or "role" in each.attributes]
         assert all(_is_named(each) or each.attributes.get("role") == "status" for each in named)
         assert all(
             each.attributes.get("aria-label") or each.attributes.get("aria-hidden") for each in document.all("svg")
@@ -332,7 +332,7 @@ def test_details_tell_all_that_is_known() -> None:
     told.tell(gev.GateWaiting(gate="errors", target="web/fleet", phase="after", kind="prometheus", timeout=60.0))
     told.tell(gev.GateMeasured(gate="errors", target="web/fleet", phase="after", verdict="bad", reason="5xx is 7"))
     told.tell(ev.RollbackStarted(target="web/fleet", deployment_id="d-000000002", rollback_deployment_id="d-R"))
-    shown = read(target_fragment(view_of(told.records), "web/fleet", told.now + 1)).one("aside")
+    shown = read(target_fragment(view_of(told.records), "web/fleet", told.now + 1)).one("section", id="details")
     assert shown.attributes["data-target"] == "web/fleet"
     for words in (
         "rolling back",
@@ -358,8 +358,8 @@ def test_details_tell_all_that_is_known() -> None:
 def test_a_target_s_details_are_in_the_page_where_the_address_asks_for_them() -> None:
     view = view_of(halfway_run(5))
     name = next(iter(view.state.targets))
-    assert page_of(view, target=name).one("aside").attributes["data-target"] == name
-    assert "hidden" in page_of(view, target="nobody/g").one("aside").attributes
+    assert page_of(view, target=name).one("section", id="details").attributes["data-target"] == name
+    assert "hidden" in page_of(view, target="nobody/g").one("section", id="details").attributes
 
 
 def test_events_are_told_newest_first_and_the_loud_ones_are_marked() -> None:
