@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from bigruns import big_run
 from browsing import Tab, chromium, tab
 from drawn import edges, nodes, parse
 from markup import Element, read, read_html
+from playwright.sync_api import Browser
 from rig import Command, MakeRig
 
 from orchestrator.core.events import Record
@@ -85,25 +88,30 @@ def test_runs_that_are_odd_are_reported_as_far_as_they_can_be_read(command: Comm
     assert command("graph", run).code == 2
 
 
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as found:
+        yield found
+
+
 def test_a_browser_sees_nothing_in_a_hostile_report_but_what_we_put_there_and_everybody_can_use_it(
-    command: Command,
+    command: Command, browser: Browser
 ) -> None:
     run = kept(command, big_run(64, hostile=True))
     assert command("report", run, "-o", "hostile.html").code == 0
     path = command.folder / "hostile.html"
     expected = Counter(each.name for each in document(path))
     assert "script" not in expected
-    with chromium() as browser:
-        for scheme, width in (("light", 1280), ("dark", 320)):
-            with tab(browser, color_scheme=scheme, viewport={"width": width, "height": 800}) as seen:
-                seen.page.goto(path.as_uri())
-                assert Counter(each.name for each in read_html(seen.page.content())) == expected
-                assert seen.complaints == [], "its own policy lets its style be"
-                assert seen.page.evaluate("getComputedStyle(document.querySelector('.scroll')).overflow") == "auto"
-                assert not seen.scrolls_sideways()
-                unfolds_what_a_link_leads_to(seen)
-                if width == 1280:
-                    assert seen.violations() == []
+    for scheme, width in (("light", 1280), ("dark", 320)):
+        with tab(browser, color_scheme=scheme, viewport={"width": width, "height": 800}) as seen:
+            seen.page.goto(path.as_uri())
+            assert Counter(each.name for each in read_html(seen.page.content())) == expected
+            assert seen.complaints == [], "its own policy lets its style be"
+            assert seen.page.evaluate("getComputedStyle(document.querySelector('.scroll')).overflow") == "auto"
+            assert not seen.scrolls_sideways()
+            unfolds_what_a_link_leads_to(seen)
+            if width == 1280:
+                assert seen.violations() == []
 
 
 def unfolds_what_a_link_leads_to(seen: Tab) -> None:
@@ -111,10 +119,10 @@ def unfolds_what_a_link_leads_to(seen: Tab) -> None:
     assert seen.page.locator("#each details[open]").count() == 1
 
 
-def test_it_chooses_one_state_without_a_script_and_can_be_printed(command: Command) -> None:
+def test_it_chooses_one_state_without_a_script_and_can_be_printed(command: Command, browser: Browser) -> None:
     run = kept(command, big_run(64))
     assert command("report", run, "-o", "report.html").code == 0
-    with chromium() as browser, tab(browser, java_script_enabled=False) as seen:
+    with tab(browser, java_script_enabled=False) as seen:
         seen.page.goto((command.folder / "report.html").as_uri())
         rows = seen.page.locator("#table tbody tr:visible")
         assert rows.count() == 64
