@@ -43,8 +43,8 @@ class Painter:
         self._drawn: list[str] = []
         self._widths: list[int] = []
         self._size: Size | None = None
-        self._scrolled_off = 0
-        """Lines of the picture that went up when the terminal became lower, and come back when it grows."""
+        self._gone: list[int] = []
+        """Widths of lines of the picture that went up when the terminal became lower, and come back when it grows."""
 
     def draw(self, picture: Sequence[Line], above: Sequence[str], size: Size) -> str:
         """The new picture, over the old one, below what is to be said above it.
@@ -54,7 +54,7 @@ class Painter:
         """
         new = [self._render(line) for line in picture]
         if self._size not in {None, size}:
-            text = self._take_back(size) + self._say(above, size) + self._over(new, [])
+            text = _wiped(self._rows(size)) + self._say(above, size) + self._over(new, [])
         elif above:
             # Whatever stood there is written over, line by line.
             text = _up(len(self._drawn)) + "\r" + self._say(above, size) + self._over(new, []) + _REST_OF_SCREEN
@@ -62,20 +62,19 @@ class Painter:
             text = self._over(new, self._drawn)
         self._drawn, self._widths, self._size = new, [cells(line.text) for line in picture], size
         if above:
-            self._scrolled_off = 0
+            self._gone.clear()
         return text
 
     def erase(self, above: Sequence[str], size: Size) -> str:
         """What is to be said at last, in the picture's place."""
-        if self._size is None:
-            return self._say(above, size)
-        wiped = self._take_back(size) if size != self._size else _up(len(self._drawn)) + "\r" + _REST_OF_SCREEN
+        rows = self._rows(size)
         self.forget()
-        return wiped + self._say(above, size)
+        return _wiped(rows) + self._say(above, size)
 
     def forget(self) -> None:
         """Something else has been written since: the next picture begins below it."""
-        self._drawn, self._widths, self._size, self._scrolled_off = [], [], None, 0
+        self._drawn, self._widths, self._size = [], [], None
+        self._gone.clear()
 
     def _render(self, line: Line) -> str:
         if not self._colours:
@@ -102,17 +101,38 @@ class Painter:
             text + ("" if text and cells(text) % size.columns == 0 else _REST_OF_LINE) + _NEXT for text in above
         )
 
-    def _take_back(self, size: Size) -> str:
-        """To where the picture began, with everything below cleared, after the terminal was resized.
+    def _rows(self, size: Size) -> int:
+        """From the beginning of the picture to the cursor, on a terminal that may have been resized meanwhile.
 
         Terminals wrap lines that have become too long, and what no longer fits goes up and comes back later.
         """
-        assert self._size is not None  # noqa: S101 - asked only where there is a picture
-        rows = sum(max(1, -(-width // size.columns)) for width in self._widths)
-        grown = max(0, size.rows - self._size.rows)
-        back = min(self._scrolled_off, grown)
-        self._scrolled_off += max(0, rows + 1 - size.rows) - back
-        return _up(min(rows + back, size.rows - 1)) + "\r" + _REST_OF_SCREEN
+        if self._size is None or self._size == size:
+            return len(self._drawn)
+        rows = _height(self._widths, size.columns)
+        grown, back = max(0, size.rows - self._size.rows), 0
+        while self._gone and back < grown:
+            back += _height([self._gone.pop()], size.columns)
+        too_many = rows + 1 - size.rows
+        for width in self._widths:
+            if too_many <= 0:
+                break
+            self._gone.append(width)
+            too_many -= _height([width], size.columns)
+        return min(rows + min(back, grown), size.rows - 1)
+
+
+def _height(widths: Sequence[int], columns: int) -> int:
+    """Rows that lines of these widths take."""
+    return sum(max(1, -(-width // columns)) for width in widths)
+
+
+def _wiped(rows: int) -> str:
+    """Clears so many rows, and goes to the first of them.
+
+    Row by row: for some terminals to clear a whole screen at once is to scroll it off, and a row that was the first
+    half of a longer line is one of its own again only once it was cleared.
+    """
+    return _up(rows) + "\r" + (_REST_OF_LINE + _NEXT) * rows + _REST_OF_LINE + _up(rows)
 
 
 def _up(rows: int) -> str:

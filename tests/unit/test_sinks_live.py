@@ -286,10 +286,14 @@ def test_a_resized_terminal_shows_the_new_picture_alone() -> None:
     painter = Painter(colours=False)
     wide = [Line((("x" * 70, ""),)) for _ in range(10)]
     painter.draw(wide, [], Size(80, 24))
-    # At 40 columns each line takes two rows, and at 12 rows the first nine of twenty have gone up.
-    assert painter.draw([Line((("narrow", ""),))] * 8, [], Size(40, 12)).startswith("\x1b[11A\r\x1b[J")
-    # Nine come back when it grows.
-    assert painter.draw(wide, [], Size(80, 40)).startswith("\x1b[17A\r\x1b[J")
+    # At 40 columns each line takes two rows, and at 12 rows the first nine of these twenty have gone up, of five lines.
+    assert painter.draw([Line((("narrow", ""),))] * 8, [], Size(40, 12)).startswith("\x1b[11A\r\x1b[K\r\n")
+    # Those five come back when it grows, and take a row each again.
+    assert painter.draw(wide, [], Size(80, 40)).startswith("\x1b[13A\r\x1b[K\r\n")
+    # When something was said meanwhile, they are above it and stay where they are.
+    painter.draw(wide, [], Size(80, 6))
+    painter.draw(wide[:5], ["said"], Size(80, 6))
+    assert painter.draw(wide, [], Size(80, 40)).startswith("\x1b[5A\r\x1b[K\r\n")
 
 
 class Terminal(io.StringIO):
