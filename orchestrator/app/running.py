@@ -141,6 +141,7 @@ async def carry_out(
 
     services.throttles.listener = throttled
     views.rates = services.rates
+    views.take_up(recorder)
 
     estimates = Estimates(runs, plan, recorder)
     known = await estimates.learn() if matters(options.concurrency) else {}

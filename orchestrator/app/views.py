@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, TextIO
 
 from orchestrator.app.promptness import Promptness
-from orchestrator.core.events import Record, RunResumed, RunStarted
+from orchestrator.core.errors import UsageError
+from orchestrator.core.events import Event, Record, RunResumed, RunStarted
 from orchestrator.core.ports import CallObserver, Sink
+from orchestrator.core.recorder import Recorder
 from orchestrator.core.state import RunState
 from orchestrator.sinks.dialects import dialect_of
 from orchestrator.sinks.eventlog import event_log
+from orchestrator.sinks.otel import asks_for_traces, check_protocol
 from orchestrator.sinks.output import Output
 
 Task = Callable[[], Coroutine[Any, Any, None]]
@@ -73,8 +76,15 @@ class Views:
     rates: Callable[[], Rates] = dict
     """Set once the budgets are known."""
     promptness: Promptness = field(default_factory=Promptness)
+    openings: list[Callable[[RunState], Event]] = field(default_factory=list)
+    """Events that views add when this process takes the run up."""
     historians: list[Callable[[Iterable[Record]], None]] = field(default_factory=list)
     """Those that want to know of a run what came before this process."""
+
+    def take_up(self, recorder: Recorder) -> None:
+        """This process goes on with the run from here; its first event is recorded."""
+        for opening in self.openings:
+            recorder.record(opening(recorder.state))
 
     def remember(self, records: Iterable[Record]) -> None:
         """What the run's journal holds already; before its first event of this process."""
@@ -108,11 +118,27 @@ async def open_views(
                 views.sinks.append(stack.enter_context(open_events(options.events, complain=console.say)))
         if options.measures:
             await _add_metrics(views, options, stack)
+        if asks_for_traces(options.env):
+            _add_traces(views, options.env, stack)
         if options.serve is not None:
             await _add_page(views, options.serve, state, options.env, stack)
         if options.report is not None:
             await _add_report(views, options.report, state, options.env, stack)
         yield views
+
+
+def _add_traces(views: Views, env: Mapping[str, str], stack: AsyncExitStack) -> None:
+    try:
+        check_protocol(env)
+        from orchestrator.sinks.tracing import Tracing, library_complaints  # noqa: PLC0415 - an extra, and heavy
+    except (UsageError, ModuleNotFoundError) as error:
+        why = error if isinstance(error, UsageError) else f"no module {error.name}: install orchestrator[otel]"
+        views.console.say(f"warning: traces are asked for by OTEL_ variables: {why}; the release goes on without")
+        return
+    complaints, tracing = stack.enter_context(library_complaints()), Tracing(env)
+    views.sinks.append(tracing)
+    views.openings.append(tracing.begin)
+    stack.push_async_callback(tracing.finish, views.console.say, complaints)
 
 
 async def _add_page(

@@ -85,6 +85,14 @@ class DurationsExpected(Event):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class TraceStarted(Event):
+    """This process' spans of the run belong to this one."""
+
+    traceparent: str
+    """As W3C's Trace Context writes it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class CancelRequested(Event):
     """Nothing new starts from here on."""
 

@@ -39,6 +39,8 @@ class RunState:
     function: str | None = None
     """The Lambda function that goes on with it; None: processes that people start."""
     targets: dict[str, TargetRun] = field(default_factory=dict)
+    traceparent: str | None = None
+    """Of the span of the process that took the run up last, where one was traced."""
     committed_at: float | None = None
     """When what is released was committed, as far as the run knows."""
     started_at: float | None = None
@@ -120,7 +122,7 @@ class RunState:
 
     # --- one case for each event -------------------------------------------------------------------------------------
 
-    def _fold(self, event: ev.Event, record: ev.Record) -> None:  # noqa: C901, PLR0912 - a table: one case an event
+    def _fold(self, event: ev.Event, record: ev.Record) -> None:  # noqa: C901, PLR0912, PLR0915 - one case an event
         if isinstance(event, ev.TargetEvent):
             target = self.targets.get(event.target)
             if target is None:
@@ -139,6 +141,8 @@ class RunState:
                 for name, seconds in event.seconds.items():
                     if name in self.targets:
                         self.targets[name].expected = seconds
+            case ev.TraceStarted():
+                self.traceparent = event.traceparent
             case ev.CancelRequested():
                 self.cancelled = event
                 self.closed_reason = self.closed_reason or event.reason

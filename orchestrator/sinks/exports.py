@@ -35,6 +35,7 @@ class Export:
 
     name: str
     """For the warning, such as `--metrics-textfile m.prom`."""
+    what: str = "metrics"
     send: Callable[[], None]
     """Blocks; raises what went wrong."""
     end: Callable[[], None] | None = None
@@ -92,7 +93,7 @@ class Exporter:
             fault = await _in_daemon_thread(export, send or export.send)
         if fault is not None and not export.warned:
             export.warned = True
-            self._warn(f"{export.name}: {fault}; the release goes on without these metrics")
+            self._warn(f"{export.name}: {fault}; the release goes on without these {export.what}")
 
 
 async def _in_daemon_thread(export: Export, send: Callable[[], None]) -> str | None:
