@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -31,6 +32,9 @@ FAR = 10.0
 
 PATIENCE = BlobPatience(seconds=5.0, credentials=5.0)
 """People are told that the state can't be reached, rather than nothing at all for a minute."""
+
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,9 +103,16 @@ async def page_beside(where: Serving) -> AsyncIterator[tuple[str, LiveSink]]:
         try:
             yield found.url, LiveSink(portal.start_task_soon, found.take)
         finally:
-            # Without the run's error: it would come back changed. The page has a bounded time to end.
             with anyio.CancelScope(shield=True):
-                await anyio.to_thread.run_sync(served.__exit__, None, None, None)
+                await anyio.to_thread.run_sync(_end, served)
+
+
+def _end(served: AbstractContextManager[PageServer]) -> None:
+    """Within a bounded time. Without the run's error, which would come back changed; and none of the page's is one."""
+    try:
+        served.__exit__(None, None, None)
+    except Exception as error:  # noqa: BLE001 - the release has gone as it has gone, whatever becomes of its page
+        _log.warning("the page ended badly: %s: %s", type(error).__name__, error)
 
 
 def _remembered(ask: Callable[[str], Awaitable[bool]], seconds: float) -> Callable[[str], Awaitable[bool]]:

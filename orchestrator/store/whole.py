@@ -27,6 +27,10 @@ class _Gathered:
     def handle(self, record: Record, state: RunState) -> None:  # noqa: ARG002 - a sink's signature
         self.records.append(record)
 
+    def emptied(self) -> list[Record]:
+        records, self.records = self.records, []
+        return records
+
 
 class WholeTail:
     """A `core.runs.RunTail` of a run and its parts, in the order in which their events are read."""
@@ -37,18 +41,18 @@ class WholeTail:
         self._run = run
         self._sinks = sinks
         self._merger = Merger(run)
-        self._gathered = _Gathered()
-        self._own = runs.tail(run, [self._gathered])
+        self._mine, self._theirs = _Gathered(), _Gathered()
+        self._own = runs.tail(run, [self._mine])
         self._parts: dict[str, RunTail] = {}
 
     async def read(self) -> int:
         await self._own.read()
-        own = self._emptied()
-        for part in parts_of(own):
-            self._parts[part] = self._runs.tail(part, [self._gathered])
+        for part in parts_of(self._mine.records):
+            if part not in self._parts:
+                self._parts[part] = self._runs.tail(part, [self._theirs])
         await map_limited(self._read_part, self._parts.values(), limit=AT_ONCE)
-        theirs = self._emptied()
-        records = merged_order(own, theirs, own_run=self._run)
+        # Nothing is awaited from here on: what a reader has gathered that is cancelled before, the next one takes.
+        records = merged_order(self._mine.emptied(), self._theirs.emptied(), own_run=self._run)
         taken = [each for record in records if (each := self._merger.take(record)) is not None]
         fold_into(self.state, taken, f"{self._runs.where}: run {self._run}", self._sinks)
         return len(taken)
@@ -60,10 +64,6 @@ class WholeTail:
     async def _read_part(part: RunTail) -> None:
         with suppress(UsageError):  # it hasn't begun
             await part.read()
-
-    def _emptied(self) -> list[Record]:
-        records, self._gathered.records = self._gathered.records, []
-        return records
 
 
 class WholeRuns:
