@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+import subprocess
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import ci_files
@@ -92,6 +97,31 @@ def test_tokens_of_github_can_do_no_more_than_they_must() -> None:
     for job in workflow["jobs"].values():
         assert job["permissions"] == {"contents": "read", "id-token": "write"}
         assert job["timeout-minutes"] <= 130
+
+
+def test_no_one_else_can_run_something_by_the_workflow_or_the_action(tmp_path: Path) -> None:
+    """By zizmor. Left: actions are pinned by tag, to be read; and the action adds its own folder to PATH."""
+    workflows = tmp_path / ".github" / "workflows"
+    workflows.mkdir(parents=True)
+    shutil.copy(ci_files.FOLDER / "github-actions.yml", workflows / "release.yml")
+    shutil.copy(pages.ROOT / "action.yml", tmp_path)
+    assert zizmor(tmp_path) == {("unpinned-uses", "release.yml"), ("github-env", "action.yml")}
+    text = (workflows / "release.yml").read_text()
+    (workflows / "release.yml").write_text(
+        text.replace('"$MANIFEST" --strict', "${{ github.event.pull_request.title }}")
+    )
+    assert ("template-injection", "release.yml") in zizmor(tmp_path)
+
+
+def zizmor(folder: Path) -> set[tuple[str, str]]:
+    """What it finds: the kind, and the file."""
+    program = Path(sys.executable).with_name("zizmor")
+    ended = subprocess.run(
+        [program, "--offline", "--no-progress", "--format", "json", folder], capture_output=True, text=True, check=False
+    )
+    found = json.loads(ended.stdout)
+    places = {(each["ident"], json.dumps(each["locations"][0]["symbolic"]["key"])) for each in found}
+    return {(kind, "action.yml" if "action.yml" in where else "release.yml") for kind, where in places}
 
 
 def test_the_page_has_the_inputs_and_outputs_of_the_action() -> None:
