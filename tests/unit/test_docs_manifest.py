@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ from orchestrator.manifest import schema, validate_all
 
 SETTINGS = "Settings of targets"
 NOTIFIED = {"type", "environments", "link"}
+TEMPLATE = r"\$\{.+\}"
+"""What any value may be instead of what it is."""
 MEASURED = {"type", "interval", "successes", "failures", "timeout", "limit"}
 SECTIONS: Mapping[str, str] = {
     "Alarms": "Alarms",
@@ -98,6 +100,52 @@ def test_what_is_required_and_what_holds_by_default_is_said(models: dict[str, di
                 assert rows[key][2] == f"`{str(default).lower()}`", f"{heading}: {key}"
             elif isinstance(default, int | str):
                 assert rows[key][2] == f"`{default}`", f"{heading}: {key}"
+
+
+def test_what_a_key_takes_is_what_the_model_takes(models: dict[str, dict[str, Any]], text: str) -> None:
+    """The column `type`: the kind of value, every choice, and the limits."""
+    wrong, checked = [], 0
+    for name, heading in {**SECTIONS, "Manifest": "The top level"}.items():
+        own = re.split(r"^#", pages.section(text, heading), maxsplit=1, flags=re.MULTILINE)[0]
+        rows = {pages.codes(row[0])[0]: row for row in pages.rows(own) if pages.codes(row[0])}
+        for key in models[name]["properties"].keys() & rows.keys():
+            cell = " ".join(rows[key][1:4:2])  # the type, and what it is
+            for words in wanted_words(models[name]["properties"][key]):
+                checked += 1
+                if not any(word in cell for word in words):
+                    wrong.append(f"{heading}: {key}: {' or '.join(words)} isn't in {cell!r}")
+    assert not wrong, "\n".join(sorted(wrong))
+    assert checked > 150
+
+
+def wanted_words(details: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+    """What the cell of such a value must say: one word of each tuple."""
+    variants = details.get("anyOf", details.get("oneOf", [details]))
+    for each in variants:
+        if each.get("pattern") == TEMPLATE:
+            continue
+        if len(variants) > 1 and ("anyOf" in each or "oneOf" in each):
+            yield from wanted_words(each)
+        yield from ((f"`{value}`",) for value in each.get("enum", ()))
+        if "const" in each:
+            yield (f"`{str(each['const']).lower()}`",)
+        if "maxLength" in each:
+            yield (str(each["maxLength"]),)
+        yield from _kind(each)
+
+
+def _kind(each: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+    if "1h30m" in each.get("examples", ()):
+        yield ("duration",)
+    elif "$ref" in each or each.get("type") == "object":
+        yield ("mapping",)
+    elif each.get("type") == "array":
+        yield ("list",)
+    elif each.get("type") == "boolean" and "const" not in each:
+        yield ("boolean",)
+    elif each.get("type") == "integer":
+        low, high = each.get("minimum"), each.get("maximum")
+        yield (f"from {low} to {high}", "number of times") if high is not None else ("count",)
 
 
 def test_what_is_sent_has_the_names_of_the_api(text: str) -> None:
