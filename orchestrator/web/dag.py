@@ -119,7 +119,15 @@ def _title(state: RunState) -> str:
 
 
 def _way(plan: DagPlan, start: str, end: str) -> str | None:
-    return plan.routes.get((plan.block_of.get(start, ""), plan.block_of.get(end, "")))
+    """The path from one target to another one; by way of others where the edge between them isn't drawn."""
+    first, last = plan.block_of.get(start, ""), plan.block_of.get(end, "")
+    if (first, last) in plan.routes:
+        return plan.routes[first, last]
+    ways = {first: ""}
+    for (source, target), path in plan.routes.items():  # those that leave a block come after those that lead to it
+        if source in ways:
+            ways.setdefault(target, ways[source] + path)
+    return ways.get(last)
 
 
 def _line(kind: str, path: str, source: str) -> Markup:

@@ -8,10 +8,11 @@ from functools import lru_cache
 from math import ceil, sqrt
 from typing import Literal
 
-from orchestrator.web.folding import Folded, Kind, Structure, Wish, fold_twins
+from orchestrator.web.folding import Edge, Kind, Structure, Wish, fold_twins
 from orchestrator.web.layering import Layered, layer
 from orchestrator.web.looks import fit, text_width
 from orchestrator.web.placing import BLOCK_GAP, Placed, place
+from orchestrator.web.reduction import without_implied
 from orchestrator.wording.text import plural
 
 Shape = Literal["box", "line", "chip", "cell"]
@@ -32,7 +33,7 @@ _BOLD = 1.1
 """How much wider a label is for being bold."""
 
 _BOX, _LINE, _CHIP, _CELL = 46.0, 22.0, 20.0, 18.0
-_WIDEST, _NARROWEST = 250.0, 140.0
+_WIDEST, _NARROWEST = 250.0, 152.0
 _HEADING = 24.0
 _INSET = 8.0
 _ROW = 900.0
@@ -85,7 +86,7 @@ class DagPlan:
     arrows: str
     """The heads of all edges, as one path."""
     routes: dict[tuple[str, str], str]
-    """The whole way from a target to one that waits for it, as a path, by both."""
+    """The whole way from a block to one that waits for it, as a path, by their first targets."""
     block_of: dict[str, str]
     """The first target of each one's block."""
 
@@ -94,10 +95,11 @@ class DagPlan:
 def plan_dag(structure: Structure) -> DagPlan:
     """Pure; remembered, since a page asks for the same drawing at each event."""
     folded = fold_twins(structure)
+    edges = without_implied(len(folded.blocks), folded.edges)
     compact = len(folded.blocks) > COMPACT_ABOVE
     drafts = [_draft(block, compact=compact, chips=len(structure) <= CHIPS_IN_ALL) for block in folded.blocks]
-    tied = sorted({end for edge in folded.edges for end in (edge.source, edge.target)})
-    layered, placed = _lay_out(folded, tied, drafts, gap=34.0 if compact else 46.0)
+    tied = sorted({end for edge in edges for end in (edge.source, edge.target)})
+    layered, placed = _lay_out(edges, tied, drafts, gap=34.0 if compact else 46.0)
     corners: dict[int, tuple[float, float]] = {}
     for vertex, number in enumerate(tied):
         x = placed.left[layered.rank[vertex]]
@@ -118,11 +120,12 @@ def plan_dag(structure: Structure) -> DagPlan:
     )
 
 
-def _lay_out(folded: Folded, tied: Sequence[int], drafts: Sequence[_Draft], *, gap: float) -> tuple[Layered, Placed]:
+def _lay_out(
+    edges: Sequence[Edge], tied: Sequence[int], drafts: Sequence[_Draft], *, gap: float
+) -> tuple[Layered, Placed]:
     """Of the blocks that have edges."""
     vertex = {number: index for index, number in enumerate(tied)}
-    edges = [edge.between(vertex[edge.source], vertex[edge.target]) for edge in folded.edges]
-    layered = layer(len(tied), edges)
+    layered = layer(len(tied), [edge.between(vertex[edge.source], vertex[edge.target]) for edge in edges])
     return layered, place(layered, [(drafts[number].width, drafts[number].height) for number in tied], gap=gap)
 
 

@@ -37,14 +37,15 @@ class Layered:
 
 def layer(blocks: int, edges: Sequence[Edge]) -> Layered:
     """Edges that close a circle are left out, since plans have none."""
-    order, edges = _topological(blocks, edges)
+    order, edges = topological(blocks, edges)
     rank = _ranks(blocks, order, edges)
     layered = _with_bends(blocks, rank, edges)
     _order(layered)
     return layered
 
 
-def _topological(blocks: int, edges: Sequence[Edge]) -> tuple[list[int], list[Edge]]:
+def topological(blocks: int, edges: Sequence[Edge]) -> tuple[list[int], list[Edge]]:
+    """The blocks so that each stands behind what it waits for, and the edges without those that close a circle."""
     after: list[list[int]] = [[] for _ in range(blocks)]
     open_edges = [0] * blocks
     for edge in edges:

@@ -90,19 +90,31 @@ def _within(rect: Rect, frame: Rect) -> bool:
 
 
 def assert_every_edge_leads_from_its_source_to_its_target(structure: Structure) -> None:
+    """Or is left out, since a chain of needs says the same."""
     plan = plan_dag(structure)
     boxes = _boxes(plan)
     known = {wish.id for wish in structure}
+    behind = _behind(structure)
     for wish in structure:
-        for name in (*wish.needs, *wish.after):
-            if name not in known or name == wish.id:
-                continue
+        for name in {*wish.needs, *wish.after} & known - {wish.id}:
             start, end = plan.block_of[name], plan.block_of[wish.id]
+            others = set(wish.needs) - {wish.id, *({name} & set(wish.needs))}
+            if any(name in {other, *behind.get(other, ())} for other in others):
+                assert (start, end) not in plan.routes
+                continue
             along = list(points(plan.routes[start, end]))
             source, target = boxes[start], boxes[end]
             assert along[0] == pytest.approx((source.x + source.width, source.y + source.height / 2), abs=0.2)
             assert along[-1] == pytest.approx((target.x - 6, target.y + target.height / 2), abs=0.2)
             assert all(after[0] >= before[0] - 0.01 for before, after in pairwise(along))
+
+
+def _behind(structure: Structure) -> dict[str, set[str]]:
+    """What each needs, at however many removes; the plan's order is that of needs."""
+    found: dict[str, set[str]] = {}
+    for wish in structure:
+        found[wish.id] = {*wish.needs, *(far for name in wish.needs for far in found.get(name, ()))}
+    return found
 
 
 def _boxes(plan: DagPlan) -> dict[str, Rect]:
@@ -146,13 +158,29 @@ def test_this_check_would_notice() -> None:
 
 
 def test_an_edge_past_a_layer_goes_round_what_stands_there() -> None:
-    state = a_state(wishes({"a": (), "b": ("a",), "c": ("b",), "d": ("c", "a")}))
+    state = a_state(wishes({"a": (), "h": ("a",), "f": (), "g": ("f",), "e": ("g",), "d": ("e", "a")}))
     check(state)
     along = list(points(plan_dag(structure_of(state)).routes["a/g", "d/g"]))
-    box = _boxes(plan_dag(structure_of(state)))["b/g"]
-    beside = [y for x, y in along if box.x < x < box.x + box.width]
-    assert beside
-    assert all(y < box.y or y > box.y + box.height for y in beside)
+    boxes = _boxes(plan_dag(structure_of(state)))
+    for name in ("h/g", "g/g", "e/g"):
+        box = boxes[name]
+        beside = [y for x, y in along if box.x < x < box.x + box.width]
+        assert beside
+        assert all(y < box.y or y > box.y + box.height for y in beside)
+
+
+def test_what_a_chain_of_needs_implies_is_not_drawn_and_what_only_an_order_does_is() -> None:
+    def drawn(needs: Mapping[str, Sequence[str]], after: Mapping[str, Sequence[str]] | None = None) -> set[str]:
+        return {f"{start[0]}{end[0]}" for start, end in plan_dag(wishes(needs, after)).routes}
+
+    chain = {"a": (), "b": ("a",), "c": ("b",)}
+    assert drawn({**chain, "d": ("c", "a", "b")}) == {"ab", "bc", "cd"}
+    assert drawn({**chain, "d": ("c",)}, {"d": ["a"]}) == {"ab", "bc", "cd"}, "nor an order that needs imply"
+    assert drawn({"a": (), "b": (), "c": ("a", "b")}, {"b": ["a"]}) == {"ab", "bc", "ac"}, (
+        "b may be skipped before a ends"
+    )
+    state = a_state(wishes({**chain, "d": ("c", "a")}))
+    assert critical_edges(state, ["a/g", "d/g"]).count("M") == 3, "by way of the others"
 
 
 def test_crossings_that_needn_t_be_are_not_there() -> None:
@@ -229,7 +257,7 @@ def test_the_critical_path_is_drawn_over_its_edges() -> None:
     drawn = critical_edges(state, ahead.critical)
     plan = plan_dag(structure_of(state))
     for before, after in pairwise(ahead.critical):
-        assert plan.routes[plan.block_of[before], plan.block_of[after]] in drawn
+        assert plan.routes.get((plan.block_of[before], plan.block_of[after]), "M") in drawn
     marked = [name for name, node in dag_nodes(state, NOW, critical=ahead.critical).items() if " critical" in node]
     assert marked == [element_id("node", name) for name in state.targets if name in ahead.critical]
     assert f'id="{CRITICAL_EDGES}"' in critical_edges(state, ()), "there is always something to replace"
