@@ -35,7 +35,7 @@ def graph(picture: Picture) -> Markup:
         return NOTHING
     drawing = dag_svg(picture.state, picture.now, critical=picture.forecast.critical)
     fit = tag("label", tag("input", type="checkbox", id="fit-graph"), " fit to the width", class_="fit")
-    note = "Solid lines: needs (without those that follow from others). Dashed: only the order. Thick: what decides the end."
+    note = "Solid: needs, without those that follow from others. Dashed: only the order. Thick: what decides the end."
     return section("graph", "Graph", fit, scrollable(drawing, "Graph of the targets"), note=note)
 
 
