@@ -55,62 +55,83 @@ class LiveSink:
         self._above: list[str] = []
         self._drawn: tuple[object, ...] = ()
         self._estimate: tuple[int, Forecast] | None = None
+        self._draws = False
+        """Whether there is a picture, above which everything else is said."""
 
     def handle(self, record: Record, state: RunState) -> None:
         self._state = state
         said = phrase(record, state)
         if said is not None and said.urgent:
             about = f"{said.about}  " if said.about else ""
-            self._above += [f"{clock_time(record.ts)} {about}{said.text}", *(f"         {line}" for line in said.below)]
+            below = [f"         {line}" for line in said.below]
+            self._tell(f"{clock_time(record.ts)} {about}{said.text}", *below)
 
     def say(self, text: str) -> None:
         """A line that is no event, such as what a signal does; above the picture, where it stays."""
-        self._above.append(f"{clock_time(self._clock())} {one_line(text)}")
+        self._tell(f"{clock_time(self._clock())} {one_line(text)}")
 
     def finish(self) -> None:
-        """Nothing is kept back that hasn't been told by the end of `run`."""
+        """Where somebody held the terminal when `run` ended, it is given back now."""
+        if self._draws:
+            self._end()
 
     async def run(self) -> None:
-        """Draws until it is cancelled or the terminal goes away.
+        """Draws until it is cancelled, the terminal goes away or the picture can't be made.
 
         Leaves the terminal as it was, with what was said above the picture.
         """
-        try:
-            with self._screen.keys_unseen(), contextlib.redirect_stderr(_Above(self._above)):
-                async with anyio.create_task_group() as beside:
-                    beside.start_soon(self._begin_again)
-                    try:
-                        self._screen.write(HIDE)
-                        await self._draw_for_ever()
-                    finally:
+        with self._screen.keys_unseen(), contextlib.redirect_stderr(_Above(self._above)):
+            async with anyio.create_task_group() as beside:
+                beside.start_soon(self._begin_again)
+                try:
+                    self._draws = self._written(HIDE)
+                    await self._draw_again_and_again()
+                    beside.cancel_scope.cancel()
+                finally:
+                    if self._draws and self._screen.takes_more():
                         self._end()
-        except (OSError, ValueError):
-            return  # the terminal is gone; the release is not
-        except BaseExceptionGroup as group:
-            if group.split((OSError, ValueError))[1] is not None:
-                raise
 
-    async def _draw_for_ever(self) -> None:
+    async def _draw_again_and_again(self) -> None:
         while True:
-            if self._screen.takes_more():
-                self._draw()
+            if not (self._draws and self._draw()):
+                return
             await anyio.sleep(INTERVAL)
 
-    def _end(self) -> None:
-        if self._screen.takes_more():
-            self._screen.write(self._painter.erase(self._take_above(), self._screen.size()) + SHOW)
+    def _tell(self, *lines: str) -> None:
+        """Above the picture; at once where there is none, as while a lock is waited for."""
+        self._above += lines
+        if not self._draws:
+            self._written("".join(f"{line}\n" for line in self._above))
+            self._above.clear()
 
-    def _draw(self) -> None:
+    def _end(self) -> None:
+        self._draws = False
+        self._written(self._painter.erase(self._take_above(), self._screen.size()) + SHOW)
+
+    def _draw(self) -> bool:
+        """False when there will be no further picture."""
+        if not self._screen.takes_more():
+            return True
         state, now, size = self._state, self._clock(), self._screen.size()
         # Ages tick in whole seconds: between two ticks, without an event, a new picture would be the same.
         key = (state.last_seq if state is not None else -1, int(now), size)
         if key == self._drawn and not self._above:
-            return
-        if state is None:
-            self._screen.write("".join(f"{each}\r\n" for each in self._take_above()))
-        else:
-            self._screen.write(self._painter.draw(self._picture(state, now, size), self._take_above(), size))
+            return True
+        try:
+            picture = [] if state is None else self._picture(state, now, size)
+        except Exception as error:  # noqa: BLE001 - no fault of a view may end a release
+            self._above.append(f"warning: the picture can't be drawn any more: {type(error).__name__}: {error}")
+            return False
         self._drawn = key
+        return self._written(self._painter.draw(picture, self._take_above(), size))
+
+    def _written(self, text: str) -> bool:
+        """False when the terminal is gone; the release is not."""
+        try:
+            self._screen.write(text)
+        except (OSError, ValueError):
+            return False
+        return True
 
     def _picture(self, state: RunState, now: float, size: Size) -> list[Line]:
         # The last column stays free, for some terminals begin a new line there; and the last line, for the cursor.
@@ -139,7 +160,7 @@ class LiveSink:
                 self._screen.hide_keys()
                 self._painter.forget()
                 self._drawn = ()
-                self._screen.write(HIDE)
+                self._written(HIDE)
 
 
 def _wrap(text: str, width: int) -> list[str]:

@@ -43,12 +43,11 @@ class Screen:
         return int(value) if value.isdecimal() and int(value) else usual
 
     def takes_more(self) -> bool:
-        """False while somebody holds the output (Ctrl-S): a release doesn't wait for that. Raises as `write`."""
+        """False while somebody holds the output (Ctrl-S): a release doesn't wait for that."""
         try:
-            number = self._stream.fileno()
-        except io.UnsupportedOperation:
+            return bool(select.select([], [self._stream.fileno()], [], 0)[1])
+        except (OSError, ValueError):  # it has no descriptor, or is gone: to write to it tells
             return True
-        return bool(select.select([], [number], [], 0)[1])
 
     def write(self, text: str) -> None:
         """At once and past the stream's buffer, where what can't be written would stay. Raises OSError or ValueError

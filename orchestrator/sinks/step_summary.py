@@ -30,16 +30,16 @@ def append_summary(path: Path, state: RunState, problem: str | None = None) -> N
 def markdown(state: RunState, *, room: int = LIMIT, problem: str | None = None) -> str:
     """In at most `room` bytes; what is left out is said. `problem`: why this process can't go on with the run."""
     outcome = state.outcome if state.is_finished else outcome_of(state)
-    where = f" to {_text(state.environment)}" if state.environment else ""
+    where = f" to {_prose(state.environment)}" if state.environment else ""
     tally = state_counts(state) or "no targets"
     end = state.ended_at if state.ended_at is not None else state.last_ts
     took = f", {duration(end - state.started_at)}" if end is not None and state.started_at is not None else ""
     head = [
-        f"### {_MARKS.get(outcome, '❌')} {_text(state.release)}{where}: {outcome}",
+        f"### {_MARKS.get(outcome, '❌')} {_prose(state.release)}{where}: {outcome}",
         "",
         f"Run {_code(state.run)}: {tally}{took}",
-        *(["", f"Nothing new started: {_text(state.why_closed)}"] if state.why_closed else []),
-        *(["", f"⚠️ {_text(problem)}"] if problem else []),
+        *(["", f"Nothing new started: {_prose(state.why_closed)}"] if state.why_closed else []),
+        *(["", f"⚠️ {_prose(problem)}"] if problem else []),
         *_go_on(state),
         "",
         "| target | state | deployment | took | |",
@@ -93,7 +93,7 @@ def _row(target: TargetRun, state: RunState) -> str:
     says = f"waits for {waiting}" if waiting else (cause(target) if target.state in FAILURES else why(target))
     deployment = _code(target.deployment_id) if target.deployment_id else ""
     took = how_long(target, state.ended_at or state.last_ts)
-    return f"| {_code(target.id)} | {target.state} | {deployment} | {took} | {_text(one_line(says, 300))} |"
+    return f"| {_code(target.id)} | {target.state} | {deployment} | {took} | {_prose(one_line(says, 300))} |"
 
 
 def _details(target: TargetRun) -> str:
@@ -116,8 +116,13 @@ def _text(text: str) -> str:
     return _escaped(one_line(text))
 
 
+def _prose(text: str) -> str:
+    """Outside of code, where GitHub takes `@name` and `#1` for people and issues, however they were written."""
+    return _text(text).replace("&#64;", "&#64;&#8203;").replace("&#35;", "&#35;&#8203;")
+
+
 def _escaped(text: str) -> str:
     """Whatever HTML or Markdown could read as more than a character is written as a reference to it."""
     return "".join(
-        char if char.isalnum() or char in " \n,." or ord(char) > 127 else f"&#{ord(char)};" for char in clean(text)
+        char if char.isalnum() or char in " \n," or ord(char) > 127 else f"&#{ord(char)};" for char in clean(text)
     )

@@ -408,5 +408,69 @@ def test_a_terminal_that_is_held_holds_nobody_up(virtual: Any) -> None:
     os.close(controller)
 
 
+def test_a_terminal_that_is_held_to_the_end_is_given_back_later(virtual: Any) -> None:
+    story = Story(CHAIN)
+    controller, terminal = pty.openpty()
+    with open(terminal, "w", encoding="utf-8", closefd=False) as stream:
+        sink = LiveSink(stream, clock=lambda: story.now, env={})
+
+        async def watch() -> None:
+            story.sinks.append(sink)
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(sink.run)
+                story.begin()
+                await anyio.sleep(1)
+                termios.tcflow(terminal, termios.TCOOFF)
+                tasks.cancel_scope.cancel()
+
+        virtual(watch())
+        termios.tcflow(terminal, termios.TCOON)
+        sink.finish()
+    shown = os.read(controller, 65536).decode()
+    assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l")
+    os.close(terminal)
+    os.close(controller)
+
+
+def test_what_is_said_while_there_is_no_picture_is_said_at_once(virtual: Any) -> None:
+    """A lock is waited for before the run begins, and nothing draws yet."""
+    story = Story(CHAIN)
+    stream = Terminal()
+    sink = LiveSink(stream, clock=lambda: story.now, env={})
+    sink.say("waiting for the lock of run r0")
+    assert stream.getvalue().endswith(" waiting for the lock of run r0\n")
+
+    async def watch() -> None:
+        with anyio.move_on_after(1):
+            await sink.run()
+
+    virtual(watch())
+    sink.say("afterwards")
+    assert stream.getvalue().endswith(" afterwards\n")
+
+
+def test_a_picture_that_cannot_be_drawn_ends_no_release(virtual: Any) -> None:
+    story = Story(CHAIN)
+    stream = Terminal()
+
+    def rates() -> Mapping[tuple[str, str], float]:
+        raise KeyError("a fault of ours")
+
+    async def watch() -> None:
+        sink = LiveSink(stream, clock=lambda: story.now, rates=rates, env={})
+        story.sinks.append(sink)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(sink.run)
+            story.begin()
+            await anyio.sleep(1)
+            story.start("db/primary").fail("db/primary")
+            await anyio.sleep(1)
+
+    virtual(watch())
+    assert stream.getvalue().count("warning: the picture can't be drawn any more: KeyError") == 1
+    assert "3 instances failed" in stream.getvalue()
+    assert "\x1b[?25h" in stream.getvalue()
+
+
 def test_an_empty_state_has_a_picture() -> None:
     assert frame(RunState(), now=0.0, width=79, height=23)[2].text == "no targets"
