@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from awscli import open_client
+from markup import read
 from rig import MakeRig, Rig, interrupt, wait_until
 
 from orchestrator.sandbox.options import Failure, Faults, stuck
@@ -138,12 +139,16 @@ def test_a_failure_ends_with_the_script_and_its_log(make_rig: MakeRig) -> None:
         target="bad/g", event="AfterInstall", script="scripts/migrate.sh", log_tail="one\nrelation \x1b[2Jexists"
     )
     rig = make_rig(["good/g", "bad/g"], faults=Faults(failures=(failure,)))
-    ended = rig.command("wait", *create(rig, "good", "bad"), "--result", "result.json")
+    ended = rig.command("wait", *create(rig, "good", "bad"), "--result", "result.json", "--report", "report.html")
     assert ended.code == 3
     assert rig.command.states() == {"good/g": "succeeded", "bad/g": "failed"}
     last = last_lines(ended.out)
     for part in ("AfterInstall", "scripts/migrate.sh", "ScriptFailed", "relation", "HEALTH_CONSTRAINTS"):
         assert part in last
+    assert (
+        "scripts/migrate.sh"
+        in read((rig.command.folder / "report.html").read_text()).one("section", id="failures").text
+    )
     assert "\x1b" not in ended.out + ended.err
     assert max(len(line) for line in ended.out.splitlines() if "bad/g" in line and "failed  " in line) <= 80
 
