@@ -3,7 +3,8 @@
 These are the four key measures of software delivery (https://dora.dev/guides/dora-metrics-four-keys/), as far as a
 journal can know them:
 
-- A *release* is a run that has deployed something, or tried to; not a rehearsal, and not the rollback of another run.
+- A *release* that counts is a run that has deployed something, or tried to; not a rehearsal, and not the rollback of
+  another run.
 - It *failed* when its outcome is failed, rolled_back or rollback_failed; also when it had succeeded and was rolled back
   later. Cancelled releases are neither failures nor successes.
 - *Lead time* is from the commit to the release's success, where the run knows the commit's time; and beside it always
@@ -48,6 +49,7 @@ class Release:
     """The first thing that went wrong, also if it was made good in the same run."""
     deployed: bool = True
     """It has deployed something, or tried to."""
+    is_rehearsal: bool = False
     targets: Mapping[TargetState, int] = field(default_factory=dict)
 
     @property
@@ -61,8 +63,8 @@ class Release:
 
 
 def release_of(state: RunState) -> Release | None:
-    """None for what is no release: a rehearsal, a rollback, a journal without a beginning."""
-    if state.started_at is None or state.rehearsal or state.rollback_of is not None:
+    """None for what is no release: the rollback of another run, a journal without a beginning."""
+    if state.started_at is None or state.rollback_of is not None:
         return None
     setbacks = [ts for target in state.targets.values() for name, ts in target.history if name in _SETBACKS]
     return Release(
@@ -76,6 +78,7 @@ def release_of(state: RunState) -> Release | None:
         committed_at=state.committed_at,
         failed_at=min(setbacks, default=None),
         deployed=any(target.was_changed for target in state.targets.values()),
+        is_rehearsal=state.rehearsal,
         targets=state.count(),
     )
 
@@ -104,13 +107,20 @@ def deliveries(releases: Iterable[Release], since: float) -> dict[Stream, Delive
     """For each stream that has anything to tell; `since` in epoch seconds, as are all times of the releases."""
     streams: dict[Stream, list[Release]] = {}
     for release in sorted(releases, key=lambda each: each.started_at):
-        if release.deployed:
+        if release.deployed and not release.is_rehearsal:
             streams.setdefault(release.stream, []).append(release)
     return {name: _delivery(found, since) for name, found in streams.items()}
 
 
 def newest(releases: Iterable[Release]) -> dict[Stream, Release]:
     return {release.stream: release for release in sorted(releases, key=lambda each: each.started_at)}
+
+
+def without_rehearsals(releases: Iterable[Release]) -> list[Release]:
+    """But those of streams that have nothing else: a rehearsal never stands for what is really there."""
+    found = list(releases)
+    real = {release.stream for release in found if not release.is_rehearsal}
+    return [release for release in found if not release.is_rehearsal or release.stream not in real]
 
 
 def percentile(rising: Sequence[float], share: float) -> float | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from orchestrator.core.delivery import Delivery, Release, Stream, deliveries, newest, percentile
+from orchestrator.core.delivery import Delivery, Release, Stream, deliveries, newest, percentile, without_rehearsals
 from orchestrator.core.model import Outcome, TargetState
 from orchestrator.sinks.exposition import Family, gauge
 
@@ -24,9 +24,10 @@ def families_of(releases: Sequence[Release], unread: int, now: float) -> list[Fa
         for window, seconds in WINDOWS.items()
         for stream, delivery in deliveries(releases, now - seconds).items()
     ]
+    shown = without_rehearsals(releases)
     return [
-        *_of_last_runs(newest(releases).values(), now),
-        _successes(releases),
+        *_of_last_runs(newest(shown).values(), now),
+        _successes(shown),
         *_of_deliveries(measured),
         gauge("history_unread_runs", "Runs whose journals are still to be read for these figures.", [({}, unread)]),
     ]
@@ -41,6 +42,7 @@ def _of_last_runs(last: Iterable[Release], now: float) -> list[Family]:
     def each(value: Callable[[Release], float]) -> list[Sample]:
         return [(_labels(run), value(run)) for run in runs]
 
+    info = [({"run": run.run, "release": run.release, "environment": run.environment}, 1.0) for run in runs]
     outcomes = [
         (_labels(run, outcome=str(outcome)), float(run.outcome is outcome)) for run in runs for outcome in Outcome
     ]
@@ -48,6 +50,7 @@ def _of_last_runs(last: Iterable[Release], now: float) -> list[Family]:
         (_labels(run, state=str(state)), float(run.targets.get(state, 0))) for run in runs for state in TargetState
     ]
     return [
+        gauge("run_info", "The last run of each manifest and environment, as labels; its value is 1.", info),
         gauge(
             "last_run_start_time_seconds",
             "When the last run started, in seconds since the epoch.",

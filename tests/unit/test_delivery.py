@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from feeds import Feed
 
 from orchestrator.core import events as ev
-from orchestrator.core.delivery import Delivery, Release, deliveries, newest, percentile, release_of
+from orchestrator.core.delivery import Delivery, Release, deliveries, newest, percentile, release_of, without_rehearsals
 from orchestrator.core.model import Outcome, TargetState
 from orchestrator.core.state import RunState
 
@@ -86,10 +87,21 @@ def test_a_run_of_which_everything_was_unchanged_is_no_release_that_counts() -> 
     assert newest([found]) == {("m", "prod"): found}
 
 
-@pytest.mark.parametrize("more", [{"rollback_of": "other"}, {"options": {"sandbox": True}}])
-def test_rollbacks_and_rehearsals_are_no_releases(more: dict[str, object]) -> None:
-    assert release_of(told(**more).state) is None
+def test_the_rollback_of_another_run_is_no_release() -> None:
+    assert release_of(told(rollback_of="other").state) is None
     assert release_of(RunState()) is None
+
+
+def test_rehearsals_count_nowhere_and_are_shown_only_where_there_is_nothing_else() -> None:
+    feed = told(options={"sandbox": True})
+    feed.start("api/canary")
+    feed.tell(ev.RunFinished(outcome=Outcome.SUCCEEDED, exit_code=0))
+    rehearsal = release_of(feed.state)
+    assert rehearsal is not None
+    assert deliveries([rehearsal], 0.0) == {}
+    real = replace(rehearsal, run="r2", is_rehearsal=False, started_at=1.0, outcome=Outcome.FAILED)
+    assert without_rehearsals([rehearsal]) == [rehearsal]
+    assert without_rehearsals([real, rehearsal]) == [real]
 
 
 def test_a_run_that_waits_for_somebody_has_not_ended() -> None:

@@ -69,6 +69,7 @@ async def test_the_last_run_the_last_success_and_the_measures(tmp_path: Path, an
     got = await scraped(History(store, clock=lambda: NOW))
     last = f'{MANIFEST},%srelease="shop-2"'
     expected = {
+        'run_info{environment="staging",release="shop-2",run="20260102-000000-000002"}': 1.0,
         f'last_run_outcome{{{MANIFEST},outcome="failed",release="shop-2"}}': 1.0,
         f'last_run_outcome{{{MANIFEST},outcome="succeeded",release="shop-2"}}': 0.0,
         f'last_run_targets{{{MANIFEST},release="shop-2",state="failed"}}': 1.0,
@@ -84,8 +85,8 @@ async def test_the_last_run_the_last_success_and_the_measures(tmp_path: Path, an
         "history_unread_runs": 0.0,
     }
     assert {name: got.get(name) for name in expected} == expected
-    # Those of a run have no labels to tell several by, and are joined with `run_info`, which there is one of.
-    assert not any(name.startswith(("run_", "targets")) for name in got)
+    # Those of one run have no labels to tell several by.
+    assert not any(name.startswith(("run_start", "run_outcome", "run_duration", "targets")) for name in got)
 
 
 async def test_an_empty_state_has_something_to_scrape(tmp_path: Path, anyio_backend: str) -> None:
