@@ -13,10 +13,12 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter as Tally
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from orchestrator.core import events as ev
+from orchestrator.core import gate_events as gev
 from orchestrator.core.model import Outcome
 from orchestrator.core.outcome import outcome_told
 from orchestrator.core.state import RunState
@@ -26,6 +28,10 @@ from orchestrator.sinks.target_lines import TargetView, of_all_targets, of_each_
 
 LastSuccess = Mapping[tuple[str, str], float]
 """Epoch seconds by (release, environment)."""
+
+KEPT = 10
+"""Times of success for each environment, the newest: releases mostly have a new name each time, and what is read back
+and written again would grow for ever."""
 
 Rates = Callable[[], Mapping[tuple[str, str], float]]
 """The budgets' rates as they are now: calls a second by (service, region). Called from any thread."""
@@ -62,7 +68,7 @@ class Metrics:
         self._detail = detail
         self._clock = clock
         self._rates = rates
-        self._last_success = dict(last_success or {})
+        self._last_success = _newest(last_success or {})
         self._lock = threading.Lock()
         self._run: _RunView | None = None
         self._targets: dict[str, TargetView] = {}
@@ -77,13 +83,15 @@ class Metrics:
                     self._copy([event.target], state)
                 case ev.UploadStarted() | ev.RevisionPinned():
                     self._copy(event.targets, state)
-                case ev.RunStarted() | ev.RunResumed():
+                case gev.GateEvent(target=str(target)) | gev.HookEvent(target=str(target)):
+                    self._copy([target], state)
+                case ev.RunStarted() | ev.RunResumed() | ev.RunDetached():
                     self._copy(state.targets, state)
                     self._run = _view(state)
                 case _:
                     self._run = _view(state)
             if isinstance(event, ev.RunFinished) and event.outcome is Outcome.SUCCEEDED:
-                self._last_success[state.release, state.environment] = record.ts
+                self._last_success = _newest({**self._last_success, (state.release, state.environment): record.ts})
 
     def called(self, *, service: str, operation: str, outcome: str, seconds: float) -> None:
         self._instruments.called(service=service, operation=operation, outcome=outcome, seconds=seconds)
@@ -91,7 +99,7 @@ class Metrics:
     def add_last_success(self, earlier: LastSuccess) -> None:
         """What earlier runs reached, found while this one runs already; its own success is newer."""
         with self._lock:
-            self._last_success = {**earlier, **self._last_success}
+            self._last_success = _newest({**earlier, **self._last_success})
 
     def render(self, form: Format) -> bytes:
         """All of it; from any thread. Takes CPU in proportion to the targets that changed since the last time."""
@@ -118,6 +126,16 @@ class Metrics:
             target = state.targets.get(name)
             if target is not None and not ((known := self._targets.get(name)) and known.shows(target)):
                 self._targets[name] = view_of(target)
+
+
+def _newest(successes: LastSuccess) -> dict[tuple[str, str], float]:
+    kept: dict[tuple[str, str], float] = {}
+    count: Tally[str] = Tally()
+    for (release, environment), ts in sorted(successes.items(), key=lambda item: item[1], reverse=True):
+        count[environment] += 1
+        if count[environment] <= KEPT:
+            kept[release, environment] = ts
+    return kept
 
 
 def _view(state: RunState) -> _RunView:

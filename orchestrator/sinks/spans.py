@@ -60,14 +60,14 @@ class RunSpans:
         self._origin = origin
         self._root: Span | None = None
         self._open: dict[Key, Span] = {}
-        self._last_ts = 0.0
+        self._began = self._last_ts = 0.0
 
     def begin(self, state: RunState) -> ev.TraceStarted:
         """The run's span, from this process' first event on, and spans of all that goes on already; once.
 
         Gives the event to record.
         """
-        self._last_ts = state.last_ts or 0.0
+        self._began = self._last_ts = state.last_ts or 0.0
         pipeline = Path(state.manifest).name
         root = self._root = self._tracer.start_span(
             f"RUN {pipeline}".strip(),
@@ -255,7 +255,8 @@ class RunSpans:
         if span is None:
             parent = within or self._root
             context = None if parent is None else set_span_in_context(parent)
-            span = self._tracer.start_span(name, context, attributes=attributes, start_time=_ns(ts))
+            start = max(ts, self._began)  # what was before this process is no part of its span
+            span = self._tracer.start_span(name, context, attributes=attributes, start_time=_ns(start))
             self._open[key] = span
         return span
 

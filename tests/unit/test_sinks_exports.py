@@ -142,7 +142,7 @@ def test_the_text_file_is_replaced_whole(metrics: Metrics, tmp_path: Path) -> No
 
 def test_who_reads_the_text_file_again_and_again_always_gets_a_whole_one(tmp_path: Path) -> None:
     path, faults, done = tmp_path / "orchestrator.prom", [], threading.Event()
-    successes = {(f"shop-{number}", "prod"): 1.0 for number in range(2000)}
+    successes = {("shop", f"prod-{number}"): 1.0 for number in range(2000)}
     metrics = Metrics(last_success=successes)
     write_textfile(metrics.render, path)
 

@@ -167,6 +167,15 @@ def test_the_outcome_and_the_time_of_success_come_with_the_end() -> None:
     assert got['last_success_timestamp_seconds{environment="staging",release="shop"}'] == 7.0
 
 
+def test_of_many_successes_the_newest_of_each_environment_are_kept() -> None:
+    earlier = {(f"shop-{number}", "prod"): float(number) for number in range(50)} | {("old", "staging"): 1.0}
+    metrics = Metrics(last_success=earlier)
+    Feed(metrics).tell(ev.RunFinished(outcome=Outcome.SUCCEEDED, exit_code=0))
+    metrics.add_last_success({("shop-x", "prod"): 48.5, ("older", "prod"): 0.5})
+    kept = {name: value for name, value in values(metrics).items() if name.startswith("last_success")}
+    assert sorted(kept.values()) == [1.0, 42.0, 43.0, 44.0, 45.0, 46.0, 47.0, 48.0, 48.5, 49.0, 1000.0]
+
+
 def test_a_failed_run_leaves_the_time_of_the_last_success_alone() -> None:
     metrics = Metrics(last_success={("shop", "prod"): 5.0})
     Feed(metrics).tell(ev.RunFinished(outcome=Outcome.FAILED, exit_code=3))
