@@ -45,4 +45,5 @@ def graph(manifest: str, **given: Any) -> None:
     """
     from orchestrator.cli.run_graph import run_graph  # noqa: PLC0415 - not for --help
 
-    click.echo(run_graph(manifest, given, environment_variables()))
+    # An SVG is UTF-8, whatever the terminal takes.
+    click.echo(run_graph(manifest, given, environment_variables()).encode())

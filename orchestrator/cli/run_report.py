@@ -26,7 +26,7 @@ def run_report(
     view = anyio.run(read_view, run, state, env)
     document = report_of(view)
     if path is None:
-        click.echo(document, file=stdout, nl=False)
+        click.echo(document.encode(), file=stdout, nl=False)  # as it says of itself, whatever the terminal takes
     else:
         _write(path, document)
     if view.problem is not None:

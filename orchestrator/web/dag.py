@@ -24,6 +24,9 @@ from orchestrator.wording.waiting import waits_for, why
 CRITICAL_EDGES = "critical-edges"
 """The id of what is drawn over the edges of the critical path."""
 
+BY_TAB = 60
+"""So many targets can be reached by the tab key; of more, the table is the way."""
+
 
 def dag_svg(state: RunState, now: float, *, critical: Sequence[str] = (), style: Markup | None = None) -> Markup:
     """The whole drawing.
@@ -64,9 +67,9 @@ def dag_nodes(state: RunState, now: float, *, critical: Collection[str] = (), li
     """Each target's element, by its id within the drawing. The parameters are those of `dag_svg`."""
     plan = plan_dag(structure_of(state))
     on_path = frozenset(critical)
-    many = len(plan.spots) > len(plan.lines) + len(plan.frames) + 60
+    reachable = len(plan.spots) <= BY_TAB
     return {
-        element_id("node", spot.id): node_markup(_node(spot, state, now, on_path), linked=linked, reachable=not many)
+        element_id("node", spot.id): node_markup(_node(spot, state, now, on_path), linked=linked, reachable=reachable)
         for spot in plan.spots
     }
 

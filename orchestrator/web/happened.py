@@ -31,7 +31,7 @@ def event_item(told: Told, picture: Picture, *, short: bool = False) -> Markup:
     known = about in picture.state.targets
     who = None if short or not about else target_link(about) if known else one_line(about)
     below = tag("pre", "\n".join(told.phrase.below)) if told.phrase.below else None
-    said = tag("span", told.phrase.text, below, class_="said")
+    said = tag("div", told.phrase.text, below, class_="said")
     return tag(
         "li",
         moment(told.ts, whole=False),

@@ -71,7 +71,7 @@ def test_runs_that_are_odd_are_reported_as_far_as_they_can_be_read(command: Comm
     run = kept(command, big_run(5))
     assert command("report", run).code == 2, "where to?"
     assert command("report", run, "-o", "no/such/folder.html").code == 2
-    shown = command("report", run, "-o", "-")
+    shown = command.shell(f"PYTHONIOENCODING=ascii $ORCHESTRATOR report {run} -o -")
     assert shown.code == 0, shown.err
     assert read(shown.out).one("p", id="status").text.startswith("died")
     journal = command.folder / ".orchestrator" / "runs" / run / "journal.jsonl"

@@ -68,7 +68,7 @@ def test_every_state_and_outcome_has_its_looks() -> None:
 
 
 def test_what_the_pages_use_is_styled() -> None:
-    state, chronicle = read_chronicle(big_run(200))
+    state, chronicle = read_chronicle(big_run(64))
     view = RunView(run=state.run, state=state, told=chronicle.told)
     shown = [run_page(view, 2e9, target=next(iter(state.targets))), report(view, 2e9, css=CSS, version="0")]
     classes = {name for page in shown for each in read(page) for name in each.attributes.get("class", "").split()}
