@@ -23,7 +23,9 @@ OpenTail = Callable[[Sequence[Sink]], RunTail]
 IsAlive = Callable[[], Awaitable[bool]]
 
 MOST_OFTEN = 0.1
-"""Seconds from one drawing to the next, at least; besides, drawing may take half of the time at most."""
+"""Seconds from one drawing to the next, at least."""
+SHARE = 0.2
+"""Of the time, at most, that drawing may take while events pour in: it isn't what this machine is for."""
 TICK = 1.0
 """Seconds after which a drawing is done anew without any event, for the clocks in it."""
 TICK_SHARE = 20
@@ -146,7 +148,7 @@ class Feed(Board):
         self.put(found, view.state.last_seq, whole=whole)
         took = anyio.current_time() - began
         self._due = math.inf if self.is_over else began + max(TICK, took * TICK_SHARE)
-        return max(MOST_OFTEN - took, took)
+        return max(MOST_OFTEN, took / SHARE) - took
 
     def whole(self) -> Markup:
         return content(self.view, self._clock())

@@ -14,6 +14,7 @@ from . import (
     digests,
     drawing,
     packing,
+    page,
     rehearsal,
     scraping,
     service,
@@ -38,6 +39,7 @@ BENCHMARKS: Mapping[str, tuple[str, Callable[[Path], Iterator[Figure]]]] = {
     "batchget": ("CPU of one BatchGetDeployments of 25 (median of 5 rounds)", batchget.figures),
     "scraping": ("CPU of a scrape of the metrics of 10,000 targets", scraping.figures),
     "drawing": ("CPU of drawing a run of 1,000 targets (best of 5)", drawing.figures),
+    "page": ("the page in Chromium, over a folder; and a run that is watched", page.figures),
     "thousand": ("1,000 independent targets against `orchestrator sandbox`, a process of its own", thousand.figures),
     "rehearsal": (
         "1,000 groups of 3 instances deployed to in `orchestrator sandbox` at time scale 0",
