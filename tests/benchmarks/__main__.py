@@ -20,6 +20,7 @@ from . import (
     service,
     start,
     state,
+    terminal,
     thousand,
     uploading,
     validate,
@@ -40,6 +41,7 @@ BENCHMARKS: Mapping[str, tuple[str, Callable[[Path], Iterator[Figure]]]] = {
     "scraping": ("CPU of a scrape of the metrics of 10,000 targets", scraping.figures),
     "drawing": ("CPU of drawing a run of 1,000 targets (best of 5)", drawing.figures),
     "page": ("the page in Chromium, over a folder; and a run that is watched", page.figures),
+    "terminal": ("the live view of 1,000 targets, and the log (CPU, best of 5)", terminal.figures),
     "thousand": ("1,000 independent targets against `orchestrator sandbox`, a process of its own", thousand.figures),
     "rehearsal": (
         "1,000 groups of 3 instances deployed to in `orchestrator sandbox` at time scale 0",
