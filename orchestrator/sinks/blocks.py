@@ -71,17 +71,25 @@ class BlockSink(PlainSink):
         block.lines += [f"{clock_time(ts, self._zone)} {said.text}", *(f"         {line}" for line in said.below)]
 
     def _end(self, target: TargetRun, ts: float, said: Phrase) -> None:
-        """Its last line is the block's title; one that has nothing else to tell is a line."""
-        block = self._blocks[target.id]
-        if target.state in FAILURES:
-            why = f"{said.about} {target.state} after {how_long(target, ts) or 'nothing'}: {cause(target)}"
-            self._order(annotation(self._dialect, tame(f"{one_line(target.id)} {target.state}"), tame(why)))
-        if len(block.lines) == 1:
+        """Its verdict is the block's title; one that has nothing else to tell is a line."""
+        lines = self._blocks[target.id].lines
+        if len(lines) == 1 and target.state not in FAILURES:
             self._tell(ts, said)
-            self._blocks[target.id] = _Block(number=block.number + 1)
+            self._begin_next(target)
             return
-        title = f"{clock_time(ts, self._zone)} {said.about}  {said.text}"
+        verdict = said.text
+        if target.state in FAILURES:
+            took = how_long(target, ts)
+            verdict = f"{target.state} after {took}: {cause(target)}" if took else f"{target.state}: {cause(target)}"
+            name = one_line(target.id)
+            self._order(annotation(self._dialect, tame(f"{name} {target.state}"), tame(f"{name} {verdict}")))
+        else:
+            lines.pop()  # it says what the title says
+        title = f"{clock_time(ts, self._zone)} {said.about}  {verdict}"
         self._print(target, title, ts, folded=target.state not in FAILURES)
+
+    def _begin_next(self, target: TargetRun) -> None:
+        self._blocks[target.id] = _Block(number=self._blocks[target.id].number + 1)
 
     def _print(self, target: TargetRun, title: str, now: float, *, folded: bool) -> None:
         block = self._blocks[target.id]
@@ -90,7 +98,7 @@ class BlockSink(PlainSink):
         for line in block.lines:
             self._write(f"    {line}")
         self._order(closing(self._dialect, name, now))
-        self._blocks[target.id] = _Block(number=block.number + 1)
+        self._begin_next(target)
 
     def _write(self, line: str) -> None:
         super()._write(tame(line))
