@@ -146,11 +146,11 @@ def compiled(folder: Path) -> None:
     )
 
 
-def pack(folder: Path, out: Path) -> str:
+def pack(folder: Path, out: Path, level: int = 6) -> str:
     """Writes the zip, whole or not at all: sorted, without times and owners. Returns its SHA-256."""
     out.parent.mkdir(parents=True, exist_ok=True)
     partial = out.with_name(f".{out.name}.part")
-    with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED, compresslevel=level) as archive:
         for path in _files(folder):
             entry = zipfile.ZipInfo(path.relative_to(folder).as_posix(), _OLDEST_TIME)
             entry.compress_type = zipfile.ZIP_DEFLATED

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pages
-import pytest
 from awscli import open_client
 from cloudformation import ACCOUNT, Template, template
 from rig import MakeRig, Rig
@@ -54,8 +53,8 @@ def as_sent(value: Any) -> Any:
     return {key[0].lower() + key[1:]: as_sent(each) for key, each in value.items()}
 
 
-@pytest.mark.parametrize(("environment", "region"), [("staging", "eu-west-1"), ("prod", "us-east-1")])
-def test_the_shop_deploys_to_the_demo_fleet_unchanged(make_rig: MakeRig, environment: str, region: str) -> None:
+def test_the_shop_deploys_to_the_demo_fleet_unchanged(make_rig: MakeRig) -> None:
+    environment, region = "staging", "eu-west-1"
     made = template("demo-fleet", Environment=environment, BucketPrefix="my-shop")
     bucket = made.resources()["Bundles"]["BucketName"]
     fleet = FleetSpec(
