@@ -12,6 +12,7 @@ from typing import Any, TextIO
 from orchestrator.core import events as ev
 from orchestrator.core import gate_events as gev
 from orchestrator.core.events import Record
+from orchestrator.core.model import TargetState
 from orchestrator.core.outcome import FAILURES
 from orchestrator.core.state import RunState, TargetRun
 from orchestrator.sinks.dialects import Dialect, annotation, closing, opening
@@ -24,6 +25,9 @@ from orchestrator.wording.text import clock_time, one_line
 
 _NEWS = (ev.DeploymentStarted, ev.DeploymentRefused, ev.RollbackStarted, ev.TargetRetried, ev.WarningRaised)
 """Of a target, and told at once; its end is told by its block."""
+
+_NOT_BEGUN = (TargetState.PENDING, TargetState.UPLOADING)
+"""There is nothing to tell of these but their bundles."""
 
 
 @dataclass(slots=True)
@@ -59,12 +63,13 @@ class BlockSink(PlainSink):
             self._order(annotation(self._dialect, tame(f"{one_line(state.release)} failed"), tame(said.text)))
 
     def finish(self) -> None:
-        """Blocks of targets that haven't ended: the process leaves, and they go on, or never began."""
-        state = self._state
-        for name in list(self._blocks):
-            if state is not None and self._blocks[name].lines:
-                target = state.targets[name]
-                self._print(target, f"{one_line(name)} left {target.state}", state.last_ts or 0.0, folded=False)
+        """Blocks of targets that haven't ended: the process leaves, and they go on, or wait for something outside."""
+        if self._state is None:
+            return
+        targets = [self._state.targets[name] for name, block in self._blocks.items() if block.lines]
+        for target in (each for each in targets if each.state not in _NOT_BEGUN):
+            title = f"{one_line(target.id)} left {target.state}"
+            self._print(target, title, self._state.last_ts or 0.0, folded=False)
 
     def _keep(self, target: TargetRun, ts: float, said: Phrase) -> None:
         block = self._blocks.setdefault(target.id, _Block())
@@ -93,7 +98,7 @@ class BlockSink(PlainSink):
 
     def _print(self, target: TargetRun, title: str, now: float, *, folded: bool) -> None:
         block = self._blocks[target.id]
-        name = f"{target.id}.{block.number}"
+        name = f"{target.id}.{block.number}.{int(now)}"  # another command of the job may have one of it, too
         self._order(opening(self._dialect, tame(title), name, now, folded=folded))
         for line in block.lines:
             self._write(f"    {line}")

@@ -103,7 +103,8 @@ def test_on_gitlab_each_target_has_a_section_and_failed_ones_are_open() -> None:
     story, stream, _ = told("gitlab", FOUR)
     two_at_once(story)
     text = stream.getvalue()
-    assert f"\x1b[0Ksection_start:{int(NOON) + 10}:db_g.1[collapsed=true]\r\x1b[0K12:00:10 db/g  succeeded" in text
+    now = int(NOON) + 10
+    assert f"\x1b[0Ksection_start:{now}:db_g.1.{now}[collapsed=true]\r\x1b[0K12:00:10 db/g  succeeded" in text
     log = ci_logs.gitlab(text)
     failed, succeeded = log.blocks
     assert log.folded == {succeeded}
@@ -139,6 +140,13 @@ def test_a_run_that_leaves_shows_what_it_knows_of_what_goes_on() -> None:
     before = stream.getvalue()
     sink.finish()
     assert stream.getvalue() == before
+
+
+def test_what_has_not_begun_has_no_block_when_the_run_leaves() -> None:
+    story, stream, sink = told("github")
+    story.begin().tell(ev.UploadStarted(application="db", region="eu-west-1", targets=("db/primary",)))
+    sink.finish()
+    assert not ci_logs.github(stream.getvalue().splitlines()).blocks
 
 
 def test_a_target_that_goes_back_has_a_second_block() -> None:

@@ -6,6 +6,7 @@ import io
 import os
 import pty
 import random
+import select
 import sys
 import termios
 from collections.abc import Mapping
@@ -27,6 +28,7 @@ from orchestrator.sinks.frame import Surroundings, frame
 from orchestrator.sinks.lines import PLAIN, Line, bar, fit
 from orchestrator.sinks.live import LiveSink
 from orchestrator.sinks.painter import Painter, Size
+from orchestrator.sinks.screen import Screen
 from orchestrator.wording.cells import cells, cut, cut_middle
 from orchestrator.wording.estimates import left, roughly
 
@@ -301,6 +303,14 @@ class Terminal(io.StringIO):
         return True
 
 
+def all_of(controller: int) -> bytes:
+    """What the terminal has been given: it gives it on in pieces."""
+    found = b""
+    while select.select([controller], [], [], 0.2)[0]:
+        found += os.read(controller, 65536)
+    return found
+
+
 def watched(virtual: Any, story: Story, env: Mapping[str, str] | None = None) -> str:
     stream = Terminal()
 
@@ -401,7 +411,7 @@ def test_a_terminal_that_is_held_holds_nobody_up(virtual: Any) -> None:
                 tasks.cancel_scope.cancel()
 
     virtual(watch())
-    shown = os.read(controller, 65536).decode()
+    shown = all_of(controller).decode()
     assert "pending" in shown
     assert "running" not in shown
     os.close(terminal)
@@ -426,7 +436,7 @@ def test_a_terminal_that_is_held_to_the_end_is_given_back_later(virtual: Any) ->
         virtual(watch())
         termios.tcflow(terminal, termios.TCOON)
         sink.finish()
-    shown = os.read(controller, 65536).decode()
+    shown = all_of(controller).decode()
     assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l")
     os.close(terminal)
     os.close(controller)
@@ -470,6 +480,33 @@ def test_a_picture_that_cannot_be_drawn_ends_no_release(virtual: Any) -> None:
     assert stream.getvalue().count("warning: the picture can't be drawn any more: KeyError") == 1
     assert "3 instances failed" in stream.getvalue()
     assert "\x1b[?25h" in stream.getvalue()
+
+
+def test_a_terminal_that_says_nothing_of_itself_has_a_usual_size() -> None:
+    assert Screen(Terminal(), {}).size() == Size(80, 24)
+    assert Screen(Terminal(), {"COLUMNS": "120", "LINES": "0"}).size() == Size(120, 24)
+    assert Screen(Terminal(), {"COLUMNS": "wide"}).size() == Size(80, 24)
+
+
+def test_a_stream_that_takes_only_ascii_gets_nothing_else(virtual: Any) -> None:
+    story = Story(CHAIN, release="schön")
+    controller, terminal = pty.openpty()
+
+    async def watch() -> None:
+        with open(terminal, "w", encoding="ascii", closefd=False) as stream:  # noqa: ASYNC230 - a descriptor
+            sink = LiveSink(stream, clock=lambda: story.now, env={})
+            story.sinks.append(sink)
+            with anyio.move_on_after(1):
+                story.begin().start("db/primary")
+                await sink.run()
+
+    virtual(watch())
+    shown = all_of(controller)
+    assert shown.isascii()
+    assert b"sch?n to staging" in shown
+    assert b"* " in shown
+    os.close(terminal)
+    os.close(controller)
 
 
 def test_an_empty_state_has_a_picture() -> None:
