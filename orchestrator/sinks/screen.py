@@ -90,7 +90,7 @@ class Screen:
                 modes = [*before]
                 modes[3] = before[3] & ~termios.ECHO
             with _unstopped():
-                termios.tcsetattr(number, termios.TCSADRAIN, modes)
+                termios.tcsetattr(number, termios.TCSANOW, modes)  # to drain it would be to wait where it is held
             return before
         return None
 

@@ -16,9 +16,10 @@ _SHORTEST = 8
 """A value that is shorter would be found in ordinary words."""
 
 _SECRET_NAME = re.compile(
-    r"(?i)secret|token|passw|passphrase|credential|authorization|cookie|api[_-]?key|private[_-]?key|access[_-]?key$|signature"
+    r"(?i)(?!.*(?:file|path|dir|name)$)"
+    r".*(?:secret|token|passw|passphrase|credential|authorization|cookie|api[_-]?key|private[_-]?key|access_?key$|[_-]key$|signature)"
 )
-"""Names of variables and fields whose values are nobody's business."""
+"""Names of variables and fields whose values are nobody's business; where a secret lies is no secret."""
 
 _TEXT: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL), HIDDEN),
@@ -64,7 +65,7 @@ class Scrubber:
 
     def __init__(self, env: Mapping[str, str]) -> None:
         """`env`: what the process was given; variables with names such as AWS_SECRET_ACCESS_KEY hold secrets."""
-        values = {value for name, value in env.items() if _SECRET_NAME.search(name) and len(value.strip()) >= _SHORTEST}
+        values = {value for name, value in env.items() if _SECRET_NAME.match(name) and len(value.strip()) >= _SHORTEST}
         # The longest first: one may be the beginning of another.
         known = "|".join(re.escape(value) for value in sorted(values, key=lambda value: (-len(value), value)))
         self._known = re.compile(known) if known else None
@@ -81,7 +82,7 @@ class Scrubber:
 
         `plain`: names that sound like one and aren't.
         """
-        if name and not plain(name) and _SECRET_NAME.search(name) and value not in (None, ""):
+        if name and not plain(name) and _SECRET_NAME.match(name) and value not in (None, ""):
             return HIDDEN
         match value:
             case str():

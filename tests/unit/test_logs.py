@@ -199,6 +199,8 @@ ENV = {
     "DB_PASSWORD": "correct horse battery",
     "HOME": "/home/somebody",
     "API_KEY": "short",
+    "HOOK_SIGNING_KEY": "0f9e8d7c6b5a",
+    "AWS_WEB_IDENTITY_TOKEN_FILE": "/var/run/aws-token",
 }
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U"
 
@@ -210,6 +212,7 @@ LEAKS = (
     (f"b'{TOKEN}'", TOKEN),
     ("prometheus said prom-5f2c9a is wrong", "prom-5f2c9a"),
     ("psql: correct horse battery refused", "correct horse"),
+    ("signed with 0f9e8d7c6b5a", "0f9e8d7c6b5a"),
     ("Authorization: AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/20261126/eu-west-1/s3/aws4_request, "
      "SignedHeaders=host, Signature=fe5f80f77d5fa3beca038a248ff027d0445342fe2855ddc963176630326f1024", "fe5f80f7"),
     ("{'Authorization': 'Bearer abcdef0123456789'}", "abcdef0123456789"),
@@ -267,6 +270,7 @@ def test_secrets_do_not_get_into_a_log(listen: Any, text: str, secret: str) -> N
         "https://b.s3.amazonaws.com/key?versionId=abc123&partNumber=2",
         "d-ABCDEF123 failed: HEALTH_CONSTRAINTS: too many instances failed",
         "the next page's token was invalid",
+        "can't read /var/run/aws-token",
         "basic checks passed; a bearer of news",
     ],
 )
