@@ -183,6 +183,46 @@ def test_after_a_killed_server_it_is_live_again_by_itself_and_right(command: Com
             assert seen.page.evaluate("window.same")  # without having been loaded again
 
 
+def test_a_tab_that_nobody_sees_gives_its_connection_back_and_silence_is_noticed(
+    command: Command, browser: Browser
+) -> None:
+    names = [each.id for each in plan(5)]
+    with (
+        told(command.folder / "state", big_run(5, states=(S.RUNNING,))) as run,
+        serving(command, "--state", "state", "--listen", ":0") as (url, _),
+        tab(browser) as seen,
+    ):
+        page = seen.page
+        page.clock.install()
+        seen.open(f"{url}runs/{run.run}")
+
+        def turn(*, hidden: bool) -> None:
+            page.evaluate(
+                "(hidden) => Object.defineProperty(document, 'hidden', {value: hidden, writable: true})", hidden
+            )
+            page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+
+        turn(hidden=True)
+        page.clock.fast_forward(10_000)
+        seen.waits_for("waiting")
+        run.tell(finished(names[0]))
+        turn(hidden=False)
+        seen.shows(names[0], "succeeded")
+        seen.waits_for("live")
+
+        page.evaluate("window.states = []")
+        page.evaluate(
+            "new MutationObserver(() => states.push(document.querySelector('#connection').textContent))"
+            ".observe(document.querySelector('#connection'), {childList: true})"
+        )
+        page.clock.fast_forward(60_000)  # as if the laptop had slept: nothing was heard in all that time
+        seen.waits_for("live")
+        assert [text[:13] for text in page.evaluate("states")] == ["Nothing heard", "Live"]
+        run.tell(finished(names[1]))
+        seen.shows(names[1], "succeeded")
+        assert seen.complaints == []
+
+
 def test_nothing_of_a_hostile_run_is_obeyed(command: Command, browser: Browser) -> None:
     records = big_run(60, hostile=True)
     with (
@@ -192,7 +232,7 @@ def test_nothing_of_a_hostile_run_is_obeyed(command: Command, browser: Browser) 
     ):
         seen.open(f"{url}runs/{run.run}")
         run.tell(*(record.event for record in records[len(records) // 2 :]))
-        seen.page.wait_for_function("document.querySelector('#events').textContent.includes('alert(1)')")
+        seen.page.wait_for_selector("#events:has-text('alert(1)')")
         for target in ("failed", "errored"):
             seen.page.locator(f'tr[data-state="{target}"] a').first.click()
             seen.page.wait_for_selector("#details-title")

@@ -152,10 +152,15 @@
     }, SILENCE);
   }
 
+  function rest() {
+    disconnect();
+    tell("waiting", "Resting while nobody looks");
+  }
+
   document.addEventListener("visibilitychange", () => {
     if (over) return;
     clearTimeout(timer);
-    if (document.hidden) timer = setTimeout(disconnect, HIDDEN);
+    if (document.hidden) timer = setTimeout(rest, HIDDEN);
     else if (source === null || source.readyState === EventSource.CLOSED) connect(true);
   });
 
