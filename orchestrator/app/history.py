@@ -1,9 +1,10 @@
-"""What the runs of a state say together, read as far as it is needed and remembered: the metrics of `serve`."""
+"""What the runs of a state say together, read as far as it is needed and remembered: for `serve` and `runs --stats`."""
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -11,14 +12,15 @@ from functools import partial
 import anyio
 import anyio.to_thread
 
+from orchestrator.app.stores import open_state
 from orchestrator.core.concurrent import map_limited
-from orchestrator.core.delivery import Release, release_of
+from orchestrator.core.delivery import WINDOWS, Release, release_of
 from orchestrator.core.errors import OrchestratorError
 from orchestrator.core.model import Outcome
 from orchestrator.core.runs import RunStore, RunSummary, RunTail
 from orchestrator.core.state import RunState
 from orchestrator.sinks.exposition import Format, render
-from orchestrator.sinks.history import LONGEST, families_of
+from orchestrator.sinks.history import families_of
 from orchestrator.sinks.negotiation import metrics_response
 
 EVERY = 10.0
@@ -71,14 +73,14 @@ class History:
 
         return await anyio.to_thread.run_sync(metrics_response, rendered, accept, accept_encoding)
 
-    async def look(self) -> None:
-        """Reads what has come, for a bounded time. Raises `StateError` when the runs can't be listed."""
+    async def look(self, patience: float = PATIENCE) -> None:
+        """Reads what has come, for so many seconds. Raises `StateError` when the runs can't be listed."""
         async with self._looking:
             now = anyio.current_time()
             if self._looked is None or now - self._looked >= self._every:
                 self._unread = self._to_read(await self._runs.list_runs())
                 self._looked = now
-            with anyio.move_on_after(PATIENCE):
+            with anyio.move_on_after(patience):
                 await map_limited(self._read_one, list(self._unread), limit=AT_ONCE)
 
     def _to_read(self, summaries: Iterable[RunSummary]) -> list[RunSummary]:
@@ -86,7 +88,7 @@ class History:
 
         What has gone from the state is forgotten.
         """
-        since = self._clock() - LONGEST
+        since = self._clock() - max(WINDOWS.values())
         wanted: dict[str, RunSummary] = {}
         known_streams: set[tuple[str, str, bool]] = set()
         for summary in list(summaries)[:MOST]:
@@ -117,6 +119,14 @@ class History:
         if _is_live(summary):
             self._tails[summary.run] = tail  # not when it was called off in the middle
         return tail.state
+
+
+async def read_releases(state: str | None, env: Mapping[str, str]) -> list[Release]:
+    """All of a state that counts, however long that takes."""
+    async with open_state(state, None, env) as kept:
+        history = History(kept.runs)
+        await history.look(math.inf)
+        return history.releases
 
 
 def _is_live(summary: RunSummary) -> bool:

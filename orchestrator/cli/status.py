@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import time
 
 import click
 
-from orchestrator.cli.options import environment_variables, output_option, state_option
+from orchestrator.cli.options import environment_variables, option, output_option, state_option
 
 
 @click.command()
@@ -37,9 +38,10 @@ def status(run: str | None, state: str | None, output: str) -> None:
 
 
 @click.command()
+@option("--stats", is_flag=True, help="How releases go, instead: how often, how long, how many fail.")
 @state_option
 @output_option
-def runs(state: str | None, output: str) -> None:
+def runs(*, stats: bool, state: str | None, output: str) -> None:
     """List the runs, newest first.
 
     A run that says "died" has no process any more, and nobody has ended it; what it had started may still be running.
@@ -47,8 +49,17 @@ def runs(state: str | None, output: str) -> None:
     \b
       orchestrator runs
       orchestrator runs --output json | jq -r '.[0].state'
+      orchestrator runs --stats
     """
     import anyio  # noqa: PLC0415 - not for --help
+
+    if stats:
+        from orchestrator.app.history import read_releases  # noqa: PLC0415 - as above
+        from orchestrator.cli.show_stats import stats_as_json, stats_as_text  # noqa: PLC0415 - as above
+
+        releases, now = anyio.run(read_releases, state, environment_variables()), time.time()
+        click.echo(stats_as_json(releases, now) if output == "json" else stats_as_text(releases, now))
+        return
 
     from orchestrator.app.looking import list_runs  # noqa: PLC0415 - as above
     from orchestrator.cli.show_runs import runs_as_json, runs_as_text  # noqa: PLC0415 - as above

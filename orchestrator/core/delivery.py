@@ -24,6 +24,11 @@ from orchestrator.core.model import Outcome, TargetState
 from orchestrator.core.outcome import FAILURES, outcome_told
 from orchestrator.core.state import RunState
 
+DAY = 86_400.0
+WINDOWS: Mapping[str, float] = {"7d": 7 * DAY, "30d": 30 * DAY}
+"""Stretches of time that measures are told of: seconds up to now, by their names."""
+PERCENTILES = (50, 90)
+
 FAILED = frozenset({Outcome.FAILED, Outcome.ROLLED_BACK, Outcome.ROLLBACK_FAILED})
 _SETBACKS = FAILURES | {TargetState.ROLLING_BACK}
 

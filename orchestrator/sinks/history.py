@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from orchestrator.core.delivery import Delivery, Release, Stream, deliveries, newest, percentile, without_rehearsals
+from orchestrator.core.delivery import (
+    PERCENTILES,
+    WINDOWS,
+    Delivery,
+    Release,
+    Stream,
+    deliveries,
+    newest,
+    percentile,
+    without_rehearsals,
+)
 from orchestrator.core.model import Outcome, TargetState
 from orchestrator.sinks.exposition import Family, gauge
-
-DAY = 86_400.0
-WINDOWS: Mapping[str, float] = {"7d": 7 * DAY, "30d": 30 * DAY}
-"""Seconds, by the name that is the label's value."""
-LONGEST = max(WINDOWS.values())
-PERCENTILES = (50, 90)
 
 Sample = tuple[dict[str, str], float]
 

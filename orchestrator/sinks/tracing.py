@@ -28,6 +28,9 @@ from orchestrator.wording.text import one_line
 PATIENCE = 3.0
 """Seconds that the last spans may take to leave."""
 
+QUEUE = 20_000
+"""Spans that may wait to leave."""
+
 _USER = re.compile(r"//[^/@\s]*@")
 """Of a URL: it may hold a password."""
 _LONGEST = 300
@@ -39,7 +42,7 @@ class Tracing:
     def __init__(self, env: Mapping[str, str], *, processor: Callable[[], SpanProcessor] | None = None) -> None:
         """`processor`: what gets the spans; by default batches of them go to the collector."""
         self._env = env
-        self._processor = processor or (lambda: BatchSpanProcessor(OTLPSpanExporter()))
+        self._processor = processor or (lambda: BatchSpanProcessor(OTLPSpanExporter(), max_queue_size=_queue(env)))
         self._provider: TracerProvider | None = None
         self._spans: RunSpans | None = None
         self._state = RunState()
@@ -80,8 +83,9 @@ def library_complaints() -> Iterator[list[str]]:
 
     class Keep(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            if record.levelno >= logging.ERROR:  # a warning is of what is tried again
-                problems.append(_USER.sub("//", one_line(record.getMessage()))[:_LONGEST].rstrip("."))
+            text = record.getMessage()
+            if record.levelno >= logging.ERROR or text.startswith("Queue full"):  # else it is tried again
+                problems.append(_USER.sub("//", one_line(text))[:_LONGEST].rstrip("."))
 
     keep, propagated = Keep(), logger.propagate
     logger.addHandler(keep)
@@ -91,6 +95,11 @@ def library_complaints() -> Iterator[list[str]]:
     finally:
         logger.propagate = propagated
         logger.removeHandler(keep)
+
+
+def _queue(env: Mapping[str, str]) -> int | None:
+    """None: as the variable says. The library's 2,048 are too few for a release whose targets end all at once."""
+    return None if env.get("OTEL_BSP_MAX_QUEUE_SIZE") else QUEUE
 
 
 class _TraceOf(RandomIdGenerator):

@@ -5,6 +5,7 @@ Starting all of them takes most of the time, so there is one test for everything
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import time
@@ -119,6 +120,13 @@ def test_what_prometheus_alertmanager_and_the_dashboard_say_of_real_runs(watched
         if not has_figures(asked.over(substituted(query, {**variables, "release": release}), began, time.time()))
     ]
     assert nothing == []
+
+    ended = watched.rig.command("runs", "--stats", "--output", "json")
+    week = json.loads(ended.out)[0]
+    assert week["outcomes"] == {"failed": 2, "succeeded": 1}
+    assert week["failure_ratio"] == pytest.approx(2 / 3)
+    assert 0 < week["restore_seconds"]["p50"] < 60
+    assert 0 < week["lead_time_seconds"]["commit"]["p50"] < 60
 
 
 def summaries(watched: Watched, status: str) -> set[str]:

@@ -15,10 +15,10 @@ from stores import started, write
 from orchestrator.app.history import EVERY, PATIENCE, History
 from orchestrator.core import events as ev
 from orchestrator.core.blobs import PatientBlobs
+from orchestrator.core.delivery import DAY
 from orchestrator.core.errors import StateError
 from orchestrator.core.model import Outcome, TargetState
 from orchestrator.core.runs import RunStore
-from orchestrator.sinks.history import DAY
 from orchestrator.store.blobstore import BlobStore
 from orchestrator.store.local import LocalStore
 from orchestrator.testing_blobs import MemoryBlobs
