@@ -10,8 +10,10 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
+import anyio
 import bigruns
 import ci_logs
 import pytest
@@ -30,7 +32,7 @@ from orchestrator.core.state import RunState
 from orchestrator.sinks.blocks import BlockSink
 from orchestrator.sinks.dialects import Dialect, dialect_of
 from orchestrator.sinks.junit import junit
-from orchestrator.sinks.plain import PlainSink
+from orchestrator.sinks.plain import SILENCE, PlainSink
 from orchestrator.sinks.step_summary import LIMIT, append_summary, markdown
 from orchestrator.sinks.taming import Tamed, tame
 
@@ -140,6 +142,24 @@ def test_a_run_that_leaves_shows_what_it_knows_of_what_goes_on() -> None:
     before = stream.getvalue()
     sink.finish()
     assert stream.getvalue() == before
+
+
+def test_in_silence_there_is_a_sign_of_life_outside_of_blocks(virtual: Any) -> None:
+    story, stream = Story(CHAIN), io.StringIO()
+
+    async def watch() -> None:
+        sink = BlockSink(stream, "github", clock=lambda: story.now + 60, zone=UTC)
+        story.sinks.append(sink)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(sink.run)
+            story.begin().start("db/primary").progress("db/primary", Succeeded=1, InProgress=2)
+            await anyio.sleep(SILENCE + 1)
+            tasks.cancel_scope.cancel()
+
+    virtual(watch())
+    log = ci_logs.github(stream.getvalue().splitlines())
+    assert not log.blocks
+    assert "still running: db/primary 1m00s (1/3 instances); waiting: api/fleet" in log.open[-1]
 
 
 def test_what_has_not_begun_has_no_block_when_the_run_leaves() -> None:
