@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from orchestrator.core.model import TargetState
 from orchestrator.core.outcome import FAILURES
 from orchestrator.core.state import RunState, TargetRun
+from orchestrator.sinks.choosing import choose, is_failing
 from orchestrator.sinks.lines import Glyphs, Line, Piece, Tone, bar, cell, column, line
 from orchestrator.wording.cells import cells, cut_middle
 from orchestrator.wording.estimates import left, roughly
@@ -25,26 +26,6 @@ BARS_FROM = 76
 
 _LATE = 1.25
 """A target is said to be late when it takes so much longer than usual."""
-
-_RANK: Mapping[TargetState, int] = {
-    S.ERRORED: 1,
-    S.FAILED: 1,
-    S.TIMED_OUT: 1,
-    S.STOPPED: 1,
-    S.ROLLED_BACK: 1,
-    S.ROLLING_BACK: 2,
-    S.RUNNING: 3,
-    S.BAKING: 3,
-    S.STARTING: 3,
-    S.BLOCKED: 4,
-    S.UPLOADING: 5,
-    S.PENDING: 6,
-    S.CANCELLED: 7,
-    S.SKIPPED: 7,
-    S.SUCCEEDED: 8,
-    S.UNCHANGED: 9,
-}
-"""What has failed or is failing stands first, then what runs, what is held up, what is to come, and what is done."""
 
 _TONES: Mapping[TargetState, Tone] = {
     **dict.fromkeys(FAILURES, "bad"),
@@ -80,7 +61,7 @@ def rows(moment: Moment, *, width: int, height: int) -> list[Line]:
     targets = list(moment.state.targets.values())
     if not targets:
         return []
-    shown = _choose(targets, height)
+    shown = choose(targets, height)
     names = column([one_line(target.id) for target in shown], _name_limit(width))
     states = column([target.state for target in shown], 12)
     lines: list[Line] = []
@@ -101,36 +82,6 @@ class _Columns:
     """Of all."""
     names: int
     states: int
-
-
-# --- which -----------------------------------------------------------------------------------------------------------
-
-
-def _choose(targets: Sequence[TargetRun], height: int) -> list[TargetRun]:
-    """Those that fit, with a line for the rest. Failed ones leave two thirds of the room to what still goes on."""
-    ordered = sorted(targets, key=_order)
-    if len(ordered) <= height:
-        return ordered
-    room = max(1, height - 1)
-    failed = [target for target in ordered if target.state in FAILURES]
-    others = [target for target in ordered if target.state not in FAILURES]
-    going = sum(not target.state.is_final for target in others)
-    for_failed = max(room // 3, room - going)
-    kept = failed[:for_failed]
-    return sorted([*kept, *others[: room - len(kept)]], key=_order)
-
-
-def _order(target: TargetRun) -> tuple[int, float]:
-    """Within what has ended the newest first; within what runs the oldest. What waits keeps the plan's order."""
-    rank = 0 if is_failing(target) else _RANK[target.state]
-    if target.state.is_final:
-        return rank, -(target.ended_at or 0.0)
-    return rank, target.started_at or 0.0
-
-
-def is_failing(target: TargetRun) -> bool:
-    """It still runs, and instances of it have failed already."""
-    return not target.state.is_final and target.overview.get("Failed", 0) > 0
 
 
 def _rest(targets: Iterable[TargetRun], shown: Sequence[TargetRun]) -> Line:
