@@ -71,7 +71,7 @@ async def build_plan(
         findings = in_order([*findings, *await check(groups)])
     if findings:
         raise InvalidInputError(findings)
-    standing = await read_current(targets, groups, codedeploys)
+    standing = await read_current((group_key(target) for target in targets), groups, codedeploys)
     pinned = await _pinned(targets, stores)
     steps: list[Step] = []
     for target in order(targets):

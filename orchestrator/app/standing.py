@@ -87,23 +87,22 @@ async def _groups_of(codedeploy: CodeDeploy, application: str, names: Sequence[s
 Current = Mapping[Key, Revision | None]
 
 
-async def read_current(targets: Sequence[Target], groups: Groups, codedeploys: CodeDeploys) -> Current:
+async def read_current(keys: Iterable[Key], groups: Groups, codedeploys: CodeDeploys) -> Current:
     """The revision of each group's last successful deployment; None where it isn't known, or there was none."""
-    deployments = await _standing_deployments(targets, groups, codedeploys)
-    current = {group_key(target): _current_revision(groups[group_key(target)], deployments) for target in targets}
+    keys = list(keys)
+    deployments = await _standing_deployments(keys, groups, codedeploys)
+    current = {key: _current_revision(groups[key], deployments) for key in keys}
     contents = await _contents(current, codedeploys)
     return {key: contents.get((key[0], key[1], revision), revision) for key, revision in current.items()}
 
 
-async def _standing_deployments(
-    targets: Sequence[Target], groups: Groups, codedeploys: CodeDeploys
-) -> dict[str, Deployment]:
+async def _standing_deployments(keys: Sequence[Key], groups: Groups, codedeploys: CodeDeploys) -> dict[str, Deployment]:
     """The last successful deployments of those groups whose last attempt was another one: batched, by location."""
     wanted: dict[Location, list[str]] = {}
-    for target in targets:
-        group = groups[group_key(target)]
+    for key in keys:
+        group = groups[key]
         if group.last_successful_id is not None and group.last_successful_id != group.last_attempted_id:
-            wanted.setdefault(target.location, []).append(group.last_successful_id)
+            wanted.setdefault(key[0], []).append(group.last_successful_id)
     found: dict[str, Deployment] = {}
     for location, ids in wanted.items():
         for batch in chunks(ids, BATCH):

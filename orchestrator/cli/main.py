@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
+from keyword import iskeyword
 
 import click
 
@@ -35,6 +36,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "unlock": ("unlock", "Take away the locks of a run that nobody carries on any more."),
     "graph": ("graph", "Draw what depends on what, as mermaid, dot or SVG."),
     "bundle": ("bundle", "Check bundles as the agent would, and show what an instance would get."),
+    "import": ("importing", "Make a manifest of the applications and groups of an account."),
     "push": ("push", "Bundle a directory, upload and register it, as `aws deploy push` does."),
     "wait": ("wait", "Wait for deployments; fail when one of them fails."),
     "sandbox": ("sandbox", "S3 and CodeDeploy on this machine, for any AWS SDK or CLI."),
@@ -61,7 +63,8 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module = import_module(f"orchestrator.cli.{COMMANDS[cmd_name][0]}")
-        command: click.Command = getattr(module, cmd_name)
+        # `import` is a word of Python's own.
+        command: click.Command = getattr(module, f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002

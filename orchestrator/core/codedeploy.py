@@ -105,6 +105,24 @@ class CodeDeploy:
                 found[group.name] = group
         return found
 
+    async def application_names(self) -> list[str]:
+        return await self._names("ListApplications", {}, "applications")
+
+    async def group_names(self, application_name: str) -> list[str]:
+        """`RefusedError` when there is no such application."""
+        return await self._names("ListDeploymentGroups", {"applicationName": application_name}, "deploymentGroups")
+
+    async def tags(self, arn: str) -> dict[str, str]:
+        """Of an application or a group: a call each."""
+        found: dict[str, str] = {}
+        parameters = {"ResourceArn": arn}
+        while True:
+            answer = await self._read("ListTagsForResource", parameters, Priority.LIST)
+            found |= {tag["Key"]: tag.get("Value") or "" for tag in answer.get("Tags") or ()}
+            if not answer.get("NextToken"):
+                return found
+            parameters = {"ResourceArn": arn, "NextToken": answer["NextToken"]}
+
     async def platforms(self, application_names: Sequence[str]) -> dict[str, str]:
         """The compute platforms (Server, ECS, Lambda) of up to 100 applications, by name.
 
@@ -244,19 +262,24 @@ class CodeDeploy:
 
     # --- calls -------------------------------------------------------------------------------------------------------
 
+    async def _names(self, operation: str, parameters: Mapping[str, Any], key: str) -> list[str]:
+        """All pages of a listing."""
+        names: list[str] = []
+        asked = dict(parameters)
+        while True:
+            answer = await self._read(operation, asked, Priority.LIST)
+            names += answer.get(key) or ()
+            if not answer.get("nextToken"):
+                return names
+            asked = {**parameters, "nextToken": answer["nextToken"]}
+
     async def _list(self, target: Target, filters: Mapping[str, Any]) -> list[str]:
-        parameters: dict[str, Any] = {
+        parameters = {
             "applicationName": target.application_name,
             "deploymentGroupName": target.deployment_group_name,
             **filters,
         }
-        ids: list[str] = []
-        while True:
-            answer = await self._read("ListDeployments", parameters, Priority.LIST)
-            ids += answer.get("deployments") or ()
-            if not answer.get("nextToken"):
-                return ids
-            parameters["nextToken"] = answer["nextToken"]
+        return await self._names("ListDeployments", parameters, "deployments")
 
     async def _many(self, ids: Sequence[str]) -> list[Deployment]:
         """Those of these deployments that exist. A batch may leave one out that is there: it was listed, so we ask."""

@@ -413,6 +413,8 @@ class Group:
     last_attempted_id: str | None = None
     last_attempted_status: DeploymentStatus | None = None
     last_successful_id: str | None = None
+    deployment_config: str | None = None
+    """What its deployments are made by, where they don't say."""
     service_role: str | None = None
     """The ARN of the role by which CodeDeploy acts for the group."""
     is_blue_green: bool = False

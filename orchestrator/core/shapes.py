@@ -67,6 +67,7 @@ def group(data: Mapping[str, Any]) -> Group:
         last_successful_id=successful.get("deploymentId"),
         alarms=alarms(data.get("alarmConfiguration")),
         wait_seconds=_wait_minutes(data) * 60.0,
+        deployment_config=data.get("deploymentConfigName"),
         service_role=data.get("serviceRoleArn"),
         is_blue_green=(data.get("deploymentStyle") or {}).get("deploymentType") == "BLUE_GREEN",
         names_instances=_names_instances(data),

@@ -50,8 +50,9 @@ def operations(service: str) -> set[str]:
 
 
 def called(service: str) -> set[str]:
-    """The operations of a service whose names stand in the code."""
-    return operations(service) & set(_strings())
+    """The operations of a service whose names stand in the code; a name that several have is CodeDeploy's."""
+    others = operations("codedeploy") if service != "codedeploy" else set()
+    return operations(service) & set(_strings()) - others
 
 
 def called_in(path: Path) -> set[str]:
