@@ -7,8 +7,8 @@ import os
 import sys
 from collections.abc import Mapping
 from importlib import import_module
-from pathlib import Path
 from keyword import iskeyword
+from pathlib import Path
 
 import click
 

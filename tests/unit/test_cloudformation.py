@@ -38,8 +38,11 @@ def actions(found: Any) -> set[str]:
 
 
 def policies_of_the_page() -> tuple[set[str], set[str]]:
-    """The actions of the policies in docs/aws.md: what a deploy role needs, and what whoever runs it needs."""
-    deploys, *runs = [json.loads(block) for block in pages.blocks(pages.page("aws"), "json")]
+    """The actions of the policies in docs/aws.md: what a deploy role needs, and what whoever runs it needs.
+
+    The last is for `import`, which no template is about.
+    """
+    deploys, *runs, _ = [json.loads(block) for block in pages.blocks(pages.page("aws"), "json")]
     return actions(deploys), actions(runs)
 
 
