@@ -16,7 +16,8 @@ from orchestrator.core.events import Record
 from orchestrator.core.runs import RunStore
 from orchestrator.store.local import LocalStore
 from orchestrator.web.access import Access
-from orchestrator.web.server import PageOptions, PageServer, page_server
+from orchestrator.web.limits import Limits
+from orchestrator.web.server import LIMITS, PageOptions, PageServer, page_server
 from orchestrator.web.site import Metrics
 
 RUN = "20251125-120000-big"
@@ -116,9 +117,10 @@ async def served(
     port: int = 0,
     token: str | None = None,
     metrics: Metrics | None = None,
+    limits: Limits = LIMITS,
 ) -> AsyncIterator[tuple[int, PageServer]]:
     """A page on the loopback: its port, and itself."""
     found = LocalStore(store) if isinstance(store, Path) else store
-    options = PageOptions(host="127.0.0.1", port=port, access=Access(token), list_every=0.05)
+    options = PageOptions(host="127.0.0.1", port=port, access=Access(token), list_every=0.05, limits=limits)
     async with page_server(found, alive, options, clock=lambda: NOW, metrics=metrics) as page:
         yield int(page.url.rstrip("/").rpartition(":")[2]), page

@@ -18,16 +18,10 @@ from orchestrator.core.events import Record
 from orchestrator.core.runs import RunStore
 from orchestrator.web.access import Access
 from orchestrator.web.hub import Hub
+from orchestrator.web.limits import Limits
 from orchestrator.web.site import Metrics, Site
 
-CONNECTIONS = 256
-"""At once. Whoever would take all of a process's file descriptors from it is stopped here."""
-IDLE = 20.0
-"""Seconds that a connection may be without a whole request."""
-LAST_WORDS = 1.0
-"""Seconds that answers under way have to end when the server does."""
-
-_log = logging.getLogger(__name__)
+LIMITS = Limits()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,6 +34,7 @@ class PageOptions:
     """Seconds between two looks at the list of runs, while somebody looks at it."""
     option: str = "--listen"
     """That chose the address, for messages."""
+    limits: Limits = LIMITS
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -64,14 +59,20 @@ async def page_server(
 
     Raises `UsageError` when the address can't be had.
     """
-    refused: UsageError | None = None
+    limits, refused = options.limits, None
     async with anyio.create_task_group() as tasks:
         hub = Hub(store, is_alive, tasks=tasks, list_every=options.list_every, clock=clock)
-        site = Site(hub, options.access, clock=clock, metrics=metrics)
+        site = Site(hub, options.access, clock=clock, metrics=metrics, limits=limits)
         server = _Bounded(
-            site.handle, access_log=None, keepalive_timeout=IDLE, handler_cancellation=True, logger=_quiet()
+            site.handle,
+            access_log=None,
+            logger=_quiet(),
+            keepalive_timeout=limits.idle,
+            lingering_time=limits.last_words,
+            handler_cancellation=True,
         )
-        runner = web.ServerRunner(server, shutdown_timeout=LAST_WORDS)
+        server.most = limits.connections
+        runner = web.ServerRunner(server, shutdown_timeout=limits.last_words)
         await runner.setup()
         try:
             yield PageServer(await _listen(runner, options), hub.take)
@@ -92,9 +93,11 @@ async def page_server(
 class _Bounded(web.Server):
     """Takes no more connections than it can bear."""
 
+    most = 0
+
     def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
         super().connection_made(handler, transport)
-        if len(self.connections) > CONNECTIONS:
+        if len(self.connections) > self.most:
             transport.abort()
 
 

@@ -18,6 +18,7 @@ from orchestrator.web.answers import FOR_EVER, answer
 from orchestrator.web.assets import assets
 from orchestrator.web.board import Board
 from orchestrator.web.hub import Hub
+from orchestrator.web.limits import Limits
 from orchestrator.web.links import RUNS_EVENTS, events_url, run_url
 from orchestrator.web.pages import message_page, run_page, runs_page, target_fragment
 from orchestrator.web.stream import position, stream
@@ -41,11 +42,14 @@ Metrics = Callable[[Mapping[str, str]], Awaitable[Exposition]]
 class Site:
     """Answers every request."""
 
-    def __init__(self, hub: Hub, access: Access, *, clock: Callable[[], float], metrics: Metrics | None) -> None:
+    def __init__(
+        self, hub: Hub, access: Access, *, clock: Callable[[], float], metrics: Metrics | None, limits: Limits
+    ) -> None:
         self._hub = hub
         self._access = access
         self._clock = clock
         self._metrics = metrics
+        self._limits = limits
         self._server = secrets.token_hex(8)
         self._version = sha256("".join([__version__, *sorted(assets())]).encode()).hexdigest()[:16]
 
@@ -119,7 +123,7 @@ class Site:
         return await answer(request, target_fragment(feed.view, target, self._clock()))
 
     async def _stream(self, request: web.BaseRequest, board: Board) -> web.StreamResponse:
-        return await stream(request, board, server=self._server, version=self._version)
+        return await stream(request, board, server=self._server, version=self._version, limits=self._limits)
 
     async def _asset(self, request: web.BaseRequest) -> web.StreamResponse:
         asset = assets().get(request.rel_url.raw_path)

@@ -13,35 +13,34 @@ from orchestrator.web.access import HEADERS
 from orchestrator.web.answers import takes_gzip
 from orchestrator.web.board import MAIN, Board
 from orchestrator.web.html import Markup
+from orchestrator.web.limits import Limits
 
 RETRY = 1000
 """Milliseconds after which a browser that has lost its connection asks again."""
-HEARTBEAT = 15.0
-"""Seconds without a change after which we say that we are still there."""
-PATIENCE = 10.0
-"""Seconds that a browser may take to make room for more; then it is let go, and may come again."""
 
 
-async def stream(request: web.BaseRequest, board: Board, *, server: str, version: str) -> web.StreamResponse:
+async def stream(
+    request: web.BaseRequest, board: Board, *, server: str, version: str, limits: Limits
+) -> web.StreamResponse:
     """The answer, written to its end.
 
     `server`: a word that no other server has; `version`: of the program: a page of another one loads itself anew.
     """
-    out = _Out(request)
+    out = _Out(request, limits.patience)
     await out.open()
     if request.method == "HEAD":
         return out.response
     try:
         with board.watched():
             await out.send(f"retry: {RETRY}\nevent: hello\ndata: {json.dumps({'version': version})}\n\n")
-            await _tell(out, board, _missed(request, board, server))
+            await _tell(out, board, _missed(request, board, server), limits.heartbeat)
     except _GoneError:
         if request.transport is not None:
             request.transport.abort()
     return out.response
 
 
-async def _tell(out: _Out, board: Board, changed: Mapping[str, Markup]) -> None:
+async def _tell(out: _Out, board: Board, changed: Mapping[str, Markup], heartbeat: float) -> None:
     while True:
         seen = board.version
         if changed:
@@ -49,7 +48,7 @@ async def _tell(out: _Out, board: Board, changed: Mapping[str, Markup]) -> None:
         if seen == board.version and (board.is_over or board.is_closing):
             await out.send(f"event: {'over' if board.is_over else 'closing'}\ndata: {board.seq}\n\n")
             return
-        with anyio.move_on_after(HEARTBEAT) as waiting:
+        with anyio.move_on_after(heartbeat) as waiting:
             await board.newer(seen)
         if waiting.cancelled_caught:
             await out.send(f": still here\nevent: beat\ndata: {board.seq}\n\n")
@@ -89,7 +88,7 @@ class _GoneError(Exception):
 class _Out:
     """A response that goes out piece by piece, compressed where the browser takes that."""
 
-    def __init__(self, request: web.BaseRequest) -> None:
+    def __init__(self, request: web.BaseRequest, patience: float) -> None:
         headers = {
             **HEADERS,
             "Content-Type": "text/event-stream; charset=utf-8",
@@ -103,6 +102,7 @@ class _Out:
             self._compressor = zlib.compressobj(level=1, wbits=31)
         self.response = web.StreamResponse(headers=headers)
         self._request = request
+        self._patience = patience
 
     async def open(self) -> None:
         await self.response.prepare(self._request)
@@ -113,7 +113,7 @@ class _Out:
         if self._compressor is not None:
             data = self._compressor.compress(data) + self._compressor.flush(zlib.Z_SYNC_FLUSH)
         try:
-            with anyio.fail_after(PATIENCE):
+            with anyio.fail_after(self._patience):
                 await self.response.write(data)
         except (TimeoutError, ConnectionError) as error:
             raise _GoneError from error

@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import gzip
 import re
+import socket
 import zlib
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 import pytest
 from bigruns import big_run, finished_run
 from web import RUN, Answer, answer_to, ask, listen, served, write
@@ -18,7 +20,7 @@ from web import RUN, Answer, answer_to, ask, listen, served, write
 from orchestrator.core.errors import StateError, UsageError
 from orchestrator.store.local import LocalStore
 from orchestrator.web.access import HEADERS, TOKEN, read_access
-from orchestrator.web.server import CONNECTIONS
+from orchestrator.web.limits import Limits
 from orchestrator.web.site import Exposition
 
 pytestmark = pytest.mark.anyio
@@ -238,9 +240,9 @@ async def test_what_is_no_request_is_refused_and_hurts_nobody(state: Path, raw: 
 
 
 async def test_more_connections_than_it_can_bear_are_let_go(state: Path) -> None:
-    async with served(state) as (port, _):
+    async with served(state, limits=Limits(connections=20)) as (port, _):
         async with AsyncExitStack() as kept:
-            for _ in range(CONNECTIONS):
+            for _ in range(20):
                 await kept.enter_async_context(await anyio.connect_tcp("127.0.0.1", port))
             with pytest.raises((anyio.BrokenResourceError, IndexError)):  # a reset, or nothing at all
                 await ask(port, "/")
@@ -263,6 +265,41 @@ async def test_who_never_reads_holds_up_nobody(tmp_path: Path) -> None:
             while seen < min(start + 200, len(records)):
                 seen = (await hears.next("update"))["seq"]
         assert seen == len(records)
+
+
+async def test_who_makes_no_room_is_let_go_and_who_is_quiet_hears_that_we_are_there(tmp_path: Path) -> None:
+    records = big_run(1000)
+    store = LocalStore(tmp_path)
+    await write(store, records[:1])
+    async with served(store, limits=Limits(patience=0.2, heartbeat=0.1)) as (port, _):
+        with socket.socket() as deaf:
+            deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            deaf.connect(("127.0.0.1", port))
+            deaf.sendall(f"GET /runs/{RUN}/events HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+            async with listen(port, f"/runs/{RUN}/events") as hears:
+                for start in range(1, len(records), 800):
+                    await write(store, records[start : start + 800])
+                    await hears.next("update")
+                await hears.next("beat")
+            deaf.settimeout(10)
+            assert await anyio.to_thread.run_sync(read_to_the_end, deaf) > 0
+
+
+def read_to_the_end(connection: socket.socket) -> int:
+    """How much came until the server closed it."""
+    count = 0
+    try:
+        while piece := connection.recv(2**20):
+            count += len(piece)
+    except ConnectionResetError:
+        pass
+    return count
+
+
+@pytest.mark.parametrize("trickle", [b"", b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: "])
+async def test_who_takes_too_long_to_ask_is_let_go(state: Path, trickle: bytes) -> None:
+    async with served(state, limits=Limits(idle=0.2)) as (port, _):
+        assert await answer_to(port, trickle) == b""
 
 
 async def test_a_mistake_of_ours_is_one_page_and_not_the_end(state: Path, caplog: pytest.LogCaptureFixture) -> None:
