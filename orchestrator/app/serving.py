@@ -99,7 +99,7 @@ async def page_beside(where: Serving) -> AsyncIterator[tuple[str, LiveSink]]:
     """
     with ExitStack() as stack:
         stack.enter_context(_quick_switches())
-        portal = stack.enter_context(start_blocking_portal(name="page"))
+        portal = stack.enter_context(start_blocking_portal())
         served = portal.wrap_async_context_manager(page(where))
         found = served.__enter__()
         try:

@@ -6,6 +6,7 @@ import base64
 import gzip
 import re
 import socket
+import time
 import zlib
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
@@ -18,7 +19,9 @@ from bigruns import big_run, finished_run
 from web import RUN, Answer, answer_to, ask, listen, served, write
 
 from orchestrator.core.errors import StateError, UsageError
+from orchestrator.store.blobstore import BlobStore
 from orchestrator.store.local import LocalStore
+from orchestrator.testing_blobs import MemoryBlobs
 from orchestrator.web.access import HEADERS, TOKEN, read_access
 from orchestrator.web.limits import Limits
 from orchestrator.web.site import Exposition
@@ -128,6 +131,27 @@ async def test_large_answers_are_compressed_for_who_takes_that(state: Path) -> N
     assert len(packed.body) < len(plain.body) / 3
     assert refused.header("Content-Encoding") is None
     assert piece.startswith(b"retry: ")
+
+
+async def test_the_state_is_only_read() -> None:
+    writes: list[str] = []
+
+    async def note(operation: str, name: str) -> None:
+        if operation in {"put", "delete"}:
+            writes.append(name)
+
+    blobs = MemoryBlobs()
+    store = BlobStore(blobs)
+    await write(store, big_run(20))
+    blobs.before = note
+    async with served(store) as (port, _):
+        for path in ("/", f"/runs/{RUN}", "/runs/latest", f"/runs/{RUN}/target?id=x", "/runs/nope"):
+            await ask(port, path)
+        for path in ("/events", f"/runs/{RUN}/events"):
+            async with listen(port, path) as stream:
+                await stream.next("hello")
+    assert blobs.calls["get"] > 0
+    assert writes == []
 
 
 async def test_metrics_are_whoevers_they_are(state: Path) -> None:
@@ -286,11 +310,13 @@ async def test_who_makes_no_room_is_let_go_and_who_is_quiet_hears_that_we_are_th
 
 
 def read_to_the_end(connection: socket.socket) -> int:
-    """How much came until the server closed it."""
-    count = 0
+    """How much came until the server closed it. Raises TimeoutError where it goes on and on."""
+    count, deadline = 0, time.monotonic() + 10
     try:
         while piece := connection.recv(2**20):
             count += len(piece)
+            if time.monotonic() > deadline:
+                raise TimeoutError
     except ConnectionResetError:
         pass
     return count
