@@ -41,7 +41,7 @@ def dag_svg(state: RunState, now: float, *, critical: Sequence[str] = (), style:
         style,
         tag("title", _title(state)),
         tag("rect", class_="ground", width=plan.width, height=plan.height) if style is not None else None,
-        tag("g", join(_line(line.kind, line.path, line.source) for line in plan.lines), class_="edges"),
+        tag("g", join(tag("path", class_=line.kind, d=line.path) for line in plan.lines), class_="edges"),
         critical_edges(state, critical),
         tag("path", class_="arrows", d=plan.arrows) if plan.arrows else None,
         join(
@@ -131,10 +131,6 @@ def _way(plan: DagPlan, start: str, end: str) -> str | None:
         if source in ways:
             ways.setdefault(target, ways[source] + path)
     return ways.get(last)
-
-
-def _line(kind: str, path: str, source: str) -> Markup:
-    return tag("path", class_=kind, d=path, data_from=source)
 
 
 def _status(target: TargetRun, now: float) -> str:

@@ -72,8 +72,6 @@ class Line:
 
     kind: Kind
     path: str
-    source: str
-    """The block's first target."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +111,7 @@ def plan_dag(structure: Structure) -> DagPlan:
         height=height,
         spots=tuple(spot for number, draft in enumerate(drafts) for spot in draft.at(*corners[number])),
         frames=tuple(frame for number, draft in enumerate(drafts) for frame in draft.frame(*corners[number])),
-        lines=tuple(Line(kind, path, names[source]) for (source, kind), path in router.lines().items()),
+        lines=tuple(Line(kind, path) for (_, kind), path in router.lines().items()),
         arrows=router.arrows(),
         routes={(names[start], names[end]): path for (start, end), path in router.routes().items()},
         block_of={wish.id: block[0].id for block in folded.blocks for wish in block},
