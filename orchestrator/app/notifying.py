@@ -119,7 +119,7 @@ async def close_late(runs: RunStore, state: RunState, env: Mapping[str, str], te
             async with open_notifier(specs, recorder, env) as notifier:
                 if notifier is not None:
                     notifier.begin()
-                    await tell_the_end(notifier, hurried=False)
+                    await tell_the_end(notifier)
     except (BlockedError, StateError) as error:  # another process is at it, or nothing can be written: not our day
         tell(f"notifications are left as they are: {error.message}")
 
@@ -137,20 +137,23 @@ class _Teller:
             self._tell(said.text)
 
 
-async def tell_the_end(notifier: Notifier | None, *, hurried: bool) -> None:
-    """The last deliveries, bounded; a signal cuts them short. `hurried`: we were told to leave at once."""
+async def tell_the_end(notifier: Notifier | None, *, hurried: bool = False, died: bool = False) -> None:
+    """The last deliveries, bounded; a signal cuts them short.
+
+    `hurried`: we were told to leave at once; `died`: a fault has ended the run in the middle.
+    """
     if notifier is None:
         return
+    enough = anyio.Event()
     with anyio.CancelScope(shield=True):
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_until_a_signal, tasks.cancel_scope)
-            await notifier.finish(HURRIED if hurried else LAST)
+            tasks.start_soon(_wait_for_a_signal, enough)
+            await notifier.finish(HURRIED if hurried else LAST, died=died, enough=enough)
             tasks.cancel_scope.cancel()
 
 
-async def _until_a_signal(scope: anyio.CancelScope) -> None:
+async def _wait_for_a_signal(enough: anyio.Event) -> None:
     """The release has ended; nobody has to wait for the receivers."""
-
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as received:
         async for _ in received:
-            scope.cancel()
+            enough.set()

@@ -187,11 +187,12 @@ async def carry_out(
             if notifier is not None:
                 notifier.begin()
                 beside.start_soon(notifier.run)
-            hurried = False
+            hurried, died = False, True
             try:
                 hurried = await _run_engine(engine, recorder, views, options, hold)
+                died = False
             finally:
-                await tell_the_end(notifier, hurried=hurried)
+                await tell_the_end(notifier, hurried=hurried, died=died)
             beside.cancel_scope.cancel()
     except Exception as error:
         cause = _fault_of_state(error)

@@ -12,6 +12,7 @@ from typing import Any
 
 import anyio
 
+from orchestrator.core.calling_off import cancel_after
 from orchestrator.core.errors import StateError
 from orchestrator.core.events import ApiThrottled, Record
 from orchestrator.core.notification_events import (
@@ -55,15 +56,15 @@ class Notifier:
         self._lines = [_Line(spec, found, recorder) for spec, found in receivers if not isinstance(found, str)]
 
     def begin(self) -> None:
-        """Tells what this process has found: a run that begins, or one to go on with."""
-        for spec, why in self._missing:
-            self._recorder.record(NotificationFailed(notification=spec.name, reason=why))
-        moments = self._state.notifications.moments
+        """Tells what this process has begun: a run, or to go on with one. One that only looks in on it says nothing."""
+        found = self._state.notifications.moments
+        to_tell = {moment: seq for moment, seq in found.items() if seq > self._recorder.began}
         if self._state.is_finished:
-            self._put("finished", moments["finished"])
-        elif moments:
-            newest: Moment = "resumed" if "resumed" in moments else "started"
-            self._put(newest, moments[newest])
+            to_tell = {"finished": found["finished"]}
+        for moment, seq in to_tell.items():
+            self._put(moment, seq)
+        for spec, why in self._missing if to_tell else ():
+            self._recorder.record(NotificationFailed(notification=spec.name, reason=why))
         self._recorder.watch(self)
 
     def handle(self, record: Record, state: RunState) -> None:  # noqa: ARG002 - the port's signature
@@ -80,20 +81,27 @@ class Notifier:
             for line in self._lines:
                 tasks.start_soon(line.run)
 
-    async def finish(self, limit: float = LAST) -> None:
-        """The last deliveries, within `limit` seconds, also when the run is cancelled or has failed."""
+    async def finish(self, limit: float = LAST, *, died: bool = False, enough: anyio.Event | None = None) -> None:
+        """The last deliveries, within `limit` seconds, also when the run is cancelled or has failed.
+
+        `died`: the process ends in the middle, by a fault, and nothing in the journal says so. `enough`: cuts it short.
+        """
         if not self._lines:
             return
         state = self._state
-        if not state.is_finished and state.detached is None and state.blocked is None:
-            self._put("waiting", state.last_seq)  # it ends in the middle, and nothing in its journal says so
-        with anyio.move_on_after(limit, shield=True):
-            async with anyio.create_task_group() as tasks:
-                for line in self._lines:
-                    line.closing.set()
-                    tasks.start_soon(line.drain)
+        if died and not state.is_finished and state.detached is None and state.blocked is None:
+            self._put("waiting", state.last_seq)
+        with anyio.move_on_after(limit, shield=True) as scope:
+            async with anyio.create_task_group() as beside:
+                beside.start_soon(cancel_after, enough or anyio.Event(), scope)
+                async with anyio.create_task_group() as tasks:
+                    for line in self._lines:
+                        line.closing.set()
+                        tasks.start_soon(line.drain)
+                beside.cancel_scope.cancel()
+        hurried = enough is not None and enough.is_set()
         for line in self._lines:
-            line.give_up(f"not within the last {limit:.0f} s")
+            line.give_up("not before a signal" if hurried else f"not within the last {limit:.0f} s")
         with anyio.move_on_after(limit, shield=True), suppress(StateError):
             await self._recorder.commit()
 

@@ -23,6 +23,8 @@ class Recorder:
         self.run = run
         self.state = state
         self.clock = clock
+        self.began = state.last_seq
+        """The last event that was there before this process."""
         self._journal = journal
         self._sinks = tuple(sinks)
 

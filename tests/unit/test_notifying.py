@@ -92,9 +92,13 @@ class Run:
     def _recorder(self, state: RunState) -> Recorder:
         return Recorder(run="r1", state=state, journal=self.journal, sinks=(), clock=lambda: EPOCH)
 
-    def resumed(self) -> None:
-        """As another process goes on: from the journal alone."""
+    def looked_in_on(self) -> None:
+        """As another process does, from the journal alone."""
         self.recorder = self._recorder(fold(self.journal.records))
+
+    def resumed(self) -> None:
+        """As another process goes on."""
+        self.looked_in_on()
         self.recorder.record(ev.RunResumed(version="0", host="h", pid=2))
 
     @property
@@ -107,7 +111,7 @@ class Run:
     def fail(self, target: str = WEB) -> None:
         self.recorder.record(ev.TargetFinished(target=target, state=TargetState.FAILED, reason="broken"))
 
-    async def attend(self, *steps: Callable[[], None] | float, limit: float = LAST) -> None:
+    async def attend(self, *steps: Callable[[], None] | float, limit: float = LAST, died: bool = False) -> None:
         """Records and sleeps in turn while notifications are sent, and then sends the last of them."""
         notifier = Notifier(self.recorder, list(zip(self.specs, self.receivers, strict=True)))
         async with anyio.create_task_group() as beside:
@@ -118,7 +122,7 @@ class Run:
                     await anyio.sleep(step)
                 else:
                     step()
-            await notifier.finish(limit)
+            await notifier.finish(limit, died=died)
             beside.cancel_scope.cancel()
 
     def events(self, *kinds: type[ev.Event]) -> list[ev.Event]:
@@ -216,7 +220,7 @@ def test_what_is_refused_for_good_is_not_tried_again_and_said_once(virtual: Virt
 def test_attempts_are_bounded(virtual: Virtual[None]) -> None:
     receiver = Scripted(takes=0.0, faults=[NotDeliveredError("HTTP 500") for _ in range(100)])
     run = Run(receiver)
-    virtual(run.attend(1000.0))
+    virtual(run.attend(1000.0, died=True))
     assert len(receiver.tries) == 2 * ATTEMPTS  # the beginning, and that we leave before its end
 
 
@@ -240,6 +244,34 @@ def test_one_that_hangs_delays_neither_the_run_nor_the_others_nor_the_end(
     assert run.events(nev.NotificationFailed) == [
         nev.NotificationFailed(notification="n0", reason=f"not within the last {limit:.0f} s")
     ]
+
+
+def test_who_is_told_that_it_is_enough_leaves_at_once(virtual: Virtual[float]) -> None:
+    hung = Scripted(takes=1e6)
+    run = Run(hung)
+    run.end()
+
+    async def hurried() -> float:
+        notifier = Notifier(run.recorder, [(run.specs[0], hung)])
+        notifier.begin()
+        enough = anyio.Event()
+        began = anyio.current_time()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(notifier.finish, LAST)  # as if nobody had said so
+            await anyio.sleep(1.0)
+            tasks.cancel_scope.cancel()  # which doesn't reach it: it is shielded
+        assert anyio.current_time() - began == LAST
+        async with anyio.create_task_group() as tasks:
+            began = anyio.current_time()
+            await_enough = lambda: notifier.finish(LAST, enough=enough)  # noqa: E731 - started below
+            tasks.start_soon(await_enough)
+            await anyio.sleep(1.0)
+            enough.set()
+        return anyio.current_time() - began
+
+    assert virtual(hurried()) == 1.0
+    assert len(run.events(nev.NotificationFailed)) == 1
+    assert run.journal.durable == len(run.journal.records)
 
 
 def test_a_fault_of_ours_in_a_receiver_takes_nothing_with_it(virtual: Virtual[None]) -> None:
@@ -279,7 +311,7 @@ def test_a_journal_that_cannot_be_written_any_more_is_not_made_worse(virtual: Vi
 def test_a_resume_goes_on_with_the_same_message_and_closes_it(virtual: Virtual[None]) -> None:
     first, second = Scripted(keeps_up=True), Scripted(keeps_up=True)
     run = Run(first)
-    virtual(run.attend(1.0))  # ends in the middle
+    virtual(run.attend(1.0, died=True))
     assert first.moments == ["started", "waiting"]
     run.resumed()
     run.receivers = (second,)
@@ -295,11 +327,34 @@ def test_what_has_ended_and_was_not_closed_is_closed_by_the_next_look(virtual: V
     virtual(run.attend(1.0))
     run.end()
     late = Scripted()
+    run.looked_in_on()
     run.receivers = (late,)
     assert run.state.notifications.unclosed(run.state) == run.specs
     virtual(run.attend())
     assert late.moments == ["finished"]
     assert run.state.notifications.unclosed(run.state) == ()
+
+
+def test_processes_that_only_look_in_on_a_run_tell_what_they_see_and_nothing_of_themselves(
+    virtual: Virtual[None],
+) -> None:
+    """As the durable function's steps do: nothing of their coming and going is recorded."""
+    each, kept = Scripted(), Scripted(keeps_up=True)
+    run = Run(each, kept)
+    virtual(run.attend(1.0))
+    for happens in (lambda: None, run.fail, lambda: None, run.end):
+        run.looked_in_on()
+        virtual(run.attend(1.0, happens, 1.0))
+    assert each.moments == kept.moments == ["started", "failed", "finished"]
+    assert len(run.events(nev.NotificationOpened)) == len(run.events(nev.NotificationClosed)) == 2
+
+
+def test_a_missing_secret_is_told_by_whoever_begins_and_not_at_every_look(virtual: Virtual[None]) -> None:
+    run = Run("GITHUB_TOKEN is not set")
+    virtual(run.attend(1.0))
+    run.looked_in_on()
+    virtual(run.attend(1.0))
+    assert len(run.events(nev.NotificationFailed)) == 1
 
 
 def test_a_rollback_of_a_run_that_was_closed_opens_it_again(virtual: Virtual[None]) -> None:
