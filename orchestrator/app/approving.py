@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import anyio
@@ -16,6 +16,7 @@ from orchestrator.app.regions import default_region
 from orchestrator.app.requests import LOOK_EVERY
 from orchestrator.app.resuming import recorded_plan, started_of
 from orchestrator.app.stores import State, is_alive, open_state
+from orchestrator.app.waking import wake, whole_and_parts
 from orchestrator.aws import AwsSession, caller_identity
 from orchestrator.core.approvals import Decision, approval_gates, why_refused
 from orchestrator.core.blobs import ConflictError
@@ -23,6 +24,7 @@ from orchestrator.core.errors import BlockedError, CallError, UsageError
 from orchestrator.core.locks import Owner
 from orchestrator.core.model import Location
 from orchestrator.core.plan import Plan
+from orchestrator.core.state import RunState
 
 LOOKS = 15
 """Three in the time between two looks of a living process."""
@@ -62,29 +64,58 @@ async def approve(options: ApproveOptions, env: Mapping[str, str]) -> Approved:
         refused = why_refused(decision, state, approval_gates(plan))
         if refused is not None:
             raise (BlockedError if refused.is_late else UsageError)(str(refused), hint=refused.hint)
-        try:
-            await approval_requests.leave(kept.blobs, run, decision)
-        except ConflictError:
-            raise UsageError(
-                f"gate {options.gate} has a decision already{await _whose(kept, run, options.gate)}",
-                hint=f"it is taken up by the run's process, or by `orchestrator resume {run}`",
-            ) from None
-        return Approved(run=run, answer=await _until_taken(kept, run, decision))
+        whole, parts = await whole_and_parts(kept, run)
+        askers = [part for part in parts if part == run or await _asks(kept, part, options.gate)]
+        for asker in askers:
+            await _leave(kept, asker, decision)
+        woken = await wake(kept, whole)
+        answer = await _until_taken(kept, run, askers, decision, expected=woken or await _is_any_alive(kept, askers))
+        return Approved(run=run, answer=answer if answer is not None else _not_taken(decision, state))
 
 
-async def _until_taken(kept: State, run: str, decision: Decision) -> str:
-    """Raises `BlockedError` when the run's process has refused it."""
-    what = "approved" if decision.approved else "rejected"
-    said = f"{what} by {decision.by}"
-    if await is_alive(kept, run):
-        for _ in range(LOOKS):
-            await anyio.sleep(LOOK_EVERY / 3)
-            if await waiting(kept.blobs, run, decision.gate) is None:
-                made = (await kept.runs.load_run(run)).gates.approvals.get(decision.gate)
-                if made is None or made.nonce != decision.nonce:
-                    raise BlockedError(f"gate {decision.gate}: too late, the run's process has refused it")
-                return f"{said}; the run goes on"
-    return f"{said}; go on with: orchestrator resume {run}"
+async def _asks(kept: State, part: str, gate: str) -> bool:
+    """Whether the part of the run has that gate."""
+    records = (await kept.runs.read_run(part)).records
+    return gate in approval_gates(recorded_plan(started_of(records, part)))
+
+
+async def _is_any_alive(kept: State, runs: Sequence[str]) -> bool:
+    return any([await is_alive(kept, run) for run in runs])
+
+
+async def _leave(kept: State, run: str, decision: Decision) -> None:
+    """Raises `UsageError` when somebody's decision lies there already."""
+    try:
+        await approval_requests.leave(kept.blobs, run, decision)
+    except ConflictError:
+        raise UsageError(
+            f"gate {decision.gate} has a decision already{await _whose(kept, run, decision.gate)}",
+            hint=f"it is taken up by the run's process, or by `orchestrator resume {run}`",
+        ) from None
+
+
+async def _until_taken(
+    kept: State, run: str, askers: Sequence[str], decision: Decision, *, expected: bool
+) -> str | None:
+    """None: nobody has taken it. `expected`: somebody is there who should. Raises `BlockedError` when it's refused."""
+    for _ in range(LOOKS if expected else 0):
+        await anyio.sleep(LOOK_EVERY / 3)
+        if not [each for each in askers if await waiting(kept.blobs, each, decision.gate) is not None]:
+            made = (await kept.runs.load_run(run)).gates.approvals.get(decision.gate)
+            if made is None or made.nonce != decision.nonce:
+                raise BlockedError(f"gate {decision.gate}: too late, the run's process has refused it")
+            return f"{_said(decision)}; the run goes on"
+    return None
+
+
+def _said(decision: Decision) -> str:
+    return f"{'approved' if decision.approved else 'rejected'} by {decision.by}"
+
+
+def _not_taken(decision: Decision, state: RunState) -> str:
+    if state.function is not None:
+        return f"{_said(decision)}; {state.function} goes on when it looks in on the run next"
+    return f"{_said(decision)}; go on with: orchestrator resume {state.run}"
 
 
 async def _whose(kept: State, run: str, gate: str) -> str:

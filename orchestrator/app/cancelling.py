@@ -10,10 +10,12 @@ import anyio
 from orchestrator.app.looking import read_release
 from orchestrator.app.requests import LOOK_EVERY, ask_to_cancel, was_taken
 from orchestrator.app.stores import open_state
+from orchestrator.app.waking import wake, whole_and_parts
 from orchestrator.core.control import OnCancel
 from orchestrator.core.errors import UsageError
 from orchestrator.core.locks import Holder
 from orchestrator.core.locktable import holders, unlock
+from orchestrator.core.state import RunState
 
 LOOKS = 15
 """Three in the time between two looks of a living process: it takes a request well before the last."""
@@ -33,16 +35,23 @@ async def cancel_run(run: str | None, state: str | None, env: Mapping[str, str],
         run_id, _, found = await read_release(kept.runs, run)
         if found.is_finished:
             return Asked(run_id, _over(mode), taken=True)
-        await ask_to_cancel(kept.blobs, run_id, OnCancel(mode))
+        whole, parts = await whole_and_parts(kept, run_id)
+        asked = [part for part in parts if not (await kept.runs.load_run(part)).is_finished]
+        for part in asked:
+            await ask_to_cancel(kept.blobs, part, OnCancel(mode))
+        await wake(kept, whole)
         for _ in range(LOOKS):
             await anyio.sleep(LOOK_EVERY / 3)
-            if await was_taken(kept.blobs, run_id):
+            asked = [part for part in asked if not await was_taken(kept.blobs, part)]
+            if not asked:
                 return Asked(run_id, f"is being cancelled ({mode})", taken=True)
-        return Asked(
-            run_id,
-            f"no process has taken the request; it is done by the next: orchestrator resume {run_id}",
-            taken=False,
-        )
+        return Asked(run_id, _not_taken(found, run_id), taken=False)
+
+
+def _not_taken(state: RunState, run: str) -> str:
+    if state.function is not None:
+        return f"the request isn't taken yet; {state.function} does it when it looks in on the run next"
+    return f"no process has taken the request; it is done by the next: orchestrator resume {run}"
 
 
 def _over(mode: str) -> str:

@@ -34,6 +34,7 @@ from orchestrator.core.controls import controls_from_dict
 from orchestrator.core.errors import StateError, UsageError
 from orchestrator.core.events import Record, RunResumed, RunStarted
 from orchestrator.core.freezing import FreezeWindow
+from orchestrator.core.merging import check_undivided
 from orchestrator.core.model import BundleSource, Concurrency, Policy, Target, TargetState, revision_from_api
 from orchestrator.core.notifications import specs_from_list
 from orchestrator.core.plan import Plan, Step, order, step_from_dict, target_to_dict
@@ -86,6 +87,7 @@ async def resume(options: ResumeOptions, env: Mapping[str, str], *, stdout: Text
         if before.is_over:
             await close_late(kept.runs, before, env, partial(write_line, stderr))
             return Resumed(state=before, was_over=True)
+        check_undivided(contents.records, "resume")
         targets = [step.target for step in recorded_plan(started_of(contents.records, run)).steps]
         opening_views = open_views(options.views, stdout=stdout, stderr=stderr, state=kept.runs.where)
         views = await stack.enter_async_context(opening_views)

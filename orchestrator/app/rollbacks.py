@@ -23,6 +23,7 @@ from orchestrator.app.views import open_views
 from orchestrator.core.errors import BlockedError
 from orchestrator.core.events import ReleaseRollbackRequested, RunResumed
 from orchestrator.core.locks import Owner
+from orchestrator.core.merging import check_undivided
 from orchestrator.core.model import Concurrency, Policy
 from orchestrator.core.plan import Plan
 from orchestrator.core.recorder import Recorder
@@ -61,6 +62,7 @@ async def preview(run: str | None, where: str | None, env: Mapping[str, str]) ->
     """What a rollback would do, from the run's journal alone; CodeDeploy isn't asked."""
     async with open_state(where, None, env) as kept:
         found, contents, state = await read_release(kept.runs, run)
+        check_undivided(contents.records, "rollback")
         plan = recorded_plan(started_of(contents.records, found))
         return Preview(state=state, plan=with_request(contents.records, plan.steps))
 

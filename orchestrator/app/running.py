@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -33,6 +33,7 @@ from orchestrator.core.freezing import Calendar
 from orchestrator.core.lease import LeaseKeeper
 from orchestrator.core.model import Concurrency, Policy
 from orchestrator.core.notifications import specs_to_list
+from orchestrator.core.pausing import Pauses
 from orchestrator.core.phases import Phases
 from orchestrator.core.plan import Plan, step_to_dict
 from orchestrator.core.ports import Artifacts, Journal
@@ -63,6 +64,10 @@ class RunOptions:
     """False: somebody has said that freezes don't count, or it's a rehearsal."""
     env: Mapping[str, str] = field(default_factory=dict)
     """What this process was given: gates look there for a token, and commands get it."""
+    pauses: Pauses | None = None
+    """Only look in on the run, and go as soon as all that is left is waiting; None: stay with it."""
+    until: Callable[[], Awaitable[None]] | None = None
+    """Returns when a process that only looks in has to go; None: signals tell what to do."""
 
 
 class CutOffError(StateError):
@@ -127,11 +132,13 @@ async def carry_out(
     options: RunOptions,
     hold: Hold | None = None,
     runs: RunStore | None = None,
-) -> None:
+) -> float | None:
     """Runs the engine to its end, with its views, under signals. How it went is in the recorder's state.
 
     `hold`: the run's lease and where requests to it come in; None for what starts nothing.
     `runs`: where a rollback keeps its journal; None: nothing goes back.
+
+    Returns when the next look is due, in epoch seconds, where it only looks in (`options.pauses`) and all was at rest.
 
     An error, such as a journal that can't be written any more, carries a note of the deployments that run on.
     """
@@ -143,7 +150,8 @@ async def carry_out(
     views.rates = services.rates
     views.take_up(recorder)
 
-    estimates = Estimates(runs, plan, recorder)
+    pauses = options.pauses
+    estimates = Estimates(runs if pauses is None else None, plan, recorder)
     known = await estimates.learn() if matters(options.concurrency) else {}
 
     def engine_for(
@@ -164,6 +172,7 @@ async def carry_out(
             detach=options.detach,
             calendar=calendar,
             durations=known,
+            pauses=pauses,
         )
 
     engine = Phases(
@@ -201,14 +210,14 @@ async def carry_out(
                 error.add_note(line)
             raise
         raise CutOffError(cause, recorder.state) from error
+    return engine.rests_until
 
 
 async def _run_engine(engine: Phases, recorder: Recorder, views: Views, options: RunOptions, hold: Hold | None) -> bool:
     """To its end, while it obeys signals, requests and decisions; whether it was told to leave at once."""
     async with anyio.create_task_group() as beside:
         with anyio.CancelScope() as everything:
-            obey = partial(obey_signals, stops=options.stops, everything=everything, tell=views.console.say)
-            beside.start_soon(obey, engine, options.on_cancel)
+            beside.start_soon(_obey, engine, options, everything, views.console.say)
             if hold is not None:
                 beside.start_soon(_leave_when_lost, engine, hold.keeper)
                 beside.start_soon(obey_requests, hold.blobs, recorder.run, partial(_cancel, engine))
@@ -216,7 +225,7 @@ async def _run_engine(engine: Phases, recorder: Recorder, views: Views, options:
                 await decisions.look()  # before any time-out: what was decided in time counts
                 beside.start_soon(decisions.run)
             if options.leave_after is not None:
-                beside.start_soon(_leave_after, engine, options.leave_after)
+                beside.start_soon(_leave_after, engine, options)
             await engine.run()
         beside.cancel_scope.cancel()
     return everything.cancelled_caught
@@ -241,6 +250,7 @@ def _rollback(
         open_journal=partial(_old_or_new, runs),
         start_event=lambda plan: start_event(plan, options, chosen, rollback_of=recorder.run),
         engine=lambda plan, recorder: engine_for(plan, recorder, _given(services, recorder), options),
+        looks_in=options.pauses is not None,
     )
 
 
@@ -270,6 +280,17 @@ async def _leave_when_lost(engine: Phases, keeper: LeaseKeeper) -> None:
     engine.leave("the lease was lost: another process has taken over, or it was unlocked")
 
 
-async def _leave_after(engine: Phases, seconds: float) -> None:
+async def _leave_after(engine: Phases, options: RunOptions) -> None:
+    seconds = options.leave_after or 0.0
     await anyio.sleep(seconds)
-    engine.leave(f"the {seconds:.0f} s of --for are over")
+    engine.leave(f"the {seconds:.0f} s of --for are over", pause=options.pauses is not None)
+
+
+async def _obey(
+    engine: Phases, options: RunOptions, everything: anyio.CancelScope, tell: Callable[[str], None]
+) -> None:
+    if options.until is None:
+        await obey_signals(engine, options.on_cancel, stops=options.stops, everything=everything, tell=tell)
+        return
+    await options.until()
+    engine.leave("told to go", pause=True)

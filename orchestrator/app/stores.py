@@ -18,7 +18,7 @@ from orchestrator.aws import AwsSession, caller_identity
 from orchestrator.aws.blobs import S3Blobs, parse_s3_url
 from orchestrator.core.blobs import BlobPatience, Blobs, PatientBlobs
 from orchestrator.core.errors import CallError, ExitCode, StateError, UsageError
-from orchestrator.core.lease import LeaseKeeper
+from orchestrator.core.lease import LeaseKeeper, LeaseTiming
 from orchestrator.core.locks import Holder, Owner, target_key
 from orchestrator.core.locktable import holders, unlock
 from orchestrator.core.model import Location, Target
@@ -80,7 +80,8 @@ async def is_alive(state: State, run: str) -> bool:
     if isinstance(state.runs, LocalStore):
         writer = read_note(state.runs.root / "runs" / run / WRITER)
         return writer is not None and bool(writer.is_alive())
-    return any(holder.run == run for holder in await holders(state.blobs))
+    held = [holder.run for holder in await holders(state.blobs)]
+    return any(run in {name, name.rpartition("-p")[0]} for name in held)  # of a run with parts, one of those
 
 
 # --- leases ----------------------------------------------------------------------------------------------------------
@@ -98,7 +99,13 @@ class Hold:
 
 @asynccontextmanager
 async def hold_lease(
-    state: State, run: str, targets: Sequence[Target], *, wait: float, tell: Callable[[str], None]
+    state: State,
+    run: str,
+    targets: Sequence[Target],
+    *,
+    wait: float,
+    tell: Callable[[str], None],
+    timing: LeaseTiming | None = None,
 ) -> AsyncIterator[Hold]:
     """The lease on these targets, for the block. Raises `LockedError` when somebody has it for longer than `wait`."""
     waited = False
@@ -111,7 +118,8 @@ async def hold_lease(
     with _unusable_is_bad_input():
         await _forget_the_dead(state)
         keys = await _keys(state, targets)
-    keeper = LeaseKeeper(state.blobs, run=run, owner=Owner.of_this_process(), keys=keys, on_wait=waits_for)
+    owner = Owner.of_this_process()
+    keeper = LeaseKeeper(state.blobs, run=run, owner=owner, keys=keys, timing=timing, on_wait=waits_for)
     async with keeper:
         with _unusable_is_bad_input():
             await keeper.acquire(wait)

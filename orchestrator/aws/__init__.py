@@ -6,6 +6,7 @@ it costs about 0.4 s of CPU that `validate` and `--help` must not pay.
 
 from orchestrator.aws.buffers import Buffers
 from orchestrator.aws.copying import CopySource
+from orchestrator.aws.functions import ENDED, Fate, Function, Functions
 from orchestrator.aws.identity import Identity, caller_identity
 from orchestrator.aws.retry import Backoff
 from orchestrator.aws.s3 import ObjectInfo, ObjectStore
@@ -13,11 +14,15 @@ from orchestrator.aws.session import AwsSession, Timeouts
 from orchestrator.aws.transport import CodeDeployTransport
 
 __all__ = [
+    "ENDED",
     "AwsSession",
     "Backoff",
     "Buffers",
     "CodeDeployTransport",
     "CopySource",
+    "Fate",
+    "Function",
+    "Functions",
     "Identity",
     "ObjectInfo",
     "ObjectStore",

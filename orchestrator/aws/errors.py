@@ -177,7 +177,7 @@ def _missing_permission(message: str, *, service: str, operation: str) -> tuple[
     found = re.search(r"not authorized to perform: (\w+:\w+)(?: on resource: (\S+))?", message)
     if found:
         return found[1], (found[2] or "").rstrip(".")
-    permission = f"{service}:{operation}"
+    permission = f"{service.removesuffix('-durable')}:{operation}"
     return (_S3_PERMISSIONS.get(operation, permission) if service == "s3" else permission), ""
 
 

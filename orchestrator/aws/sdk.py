@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import Any
 
 import aioboto3
@@ -29,6 +30,9 @@ from orchestrator.aws.session import Timeouts
 
 ROLE_SESSION_NAME = "orchestrator"
 _CRC_HEADER = "x-amz-checksum-crc32"
+LAMBDA = "lambda-durable"
+MODELS = Path(__file__).parent / "models"
+"""Where the API of `LAMBDA` is: durable executions came after the SDK that aioboto3 asks for."""
 CONNECTIONS = 50
 """Connections at once for each client."""
 
@@ -98,10 +102,18 @@ class Sdk:
         return session.client(  # type: ignore[no-any-return]  # aioboto3 ships no types
             service,
             region_name=region or (self._environment or {}).get("AWS_REGION"),
-            endpoint_url=None if self._environment is None else _endpoint(service, self._environment),
+            endpoint_url=self._endpoint(service),
             config=self._config(service),
             **keys,
         )
+
+    def _endpoint(self, service: str) -> str | None:
+        """None: as the SDK's own chain says."""
+        if self._environment is not None:
+            return _endpoint(service, self._environment)
+        if service == LAMBDA:  # the chain knows only services of its own
+            return os.environ.get("AWS_ENDPOINT_URL_LAMBDA") or os.environ.get("AWS_ENDPOINT_URL")
+        return None
 
     def body(self, content: bytes | memoryview) -> Body:
         return Body(content)
@@ -109,6 +121,7 @@ class Sdk:
     def _new_session(self) -> AioSession:
         session = get_session() if self._environment is None else AioSession(session_vars=_NO_FILES_NO_PROFILE)
         session.register_component("response_parser_factory", FastParserFactory())
+        session.get_component("data_loader").search_paths.append(str(MODELS))
         session.register("request-created.s3.UploadPart", _without_expect)
         for operation in ("PutObject", "UploadPart"):
             session.register(f"request-created.s3.{operation}", _checked_by_crc)

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from orchestrator.aws.sdk import Sdk
 
-Service = Literal["cloudwatch", "codedeploy", "s3", "sns", "sts"]
+Service = Literal["cloudwatch", "codedeploy", "lambda-durable", "s3", "sns", "sts"]
+"""The SDK's names; `lambda-durable` is ours, for operations of Lambda's that this SDK doesn't know yet."""
 Answer = dict[str, Any]
 """An operation's answer in the API's own shape."""
 

@@ -24,6 +24,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "validate": ("validate", "Check a manifest and its bundles, offline."),
     "plan": ("plan", "Show what a run would do; nothing is touched."),
     "apply": ("apply", "Run a release: upload, deploy in dependency order, watch to the end."),
+    "launch": ("launch", "Have a Lambda durable function carry a release out."),
     "promote": ("promote", "Deploy to one environment what has succeeded in another."),
     "resume": ("resume", "Go on with a run that died, was left running or was interrupted."),
     "rollback": ("rollback", "Put back what stood before a run, in reverse dependency order."),

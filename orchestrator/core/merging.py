@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from orchestrator.core import events as ev
 from orchestrator.core import gate_events as gev
+from orchestrator.core.errors import UsageError
 
 PARTS = "parts"
 """The option of `run_started` that names the runs which carry out the parts."""
@@ -37,6 +38,16 @@ def parts_of(records: Sequence[ev.Record]) -> tuple[str, ...]:
     first = records[0].event if records else None
     found = first.options.get(PARTS) if isinstance(first, ev.RunStarted) else None
     return tuple(str(name) for name in found or ())
+
+
+def check_undivided(records: Sequence[ev.Record], command: str) -> None:
+    """Raises `UsageError` where a run is carried on by its parts alone."""
+    parts = parts_of(records)
+    if parts:
+        raise UsageError(
+            f"run {records[0].run} is carried out in {len(parts)} parts, each of which is a run of its own",
+            hint=" && ".join(f"orchestrator {command} {part}" for part in parts),
+        )
 
 
 def whole_of(event: ev.RunStarted) -> str | None:

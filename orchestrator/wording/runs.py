@@ -11,6 +11,8 @@ def how(run: RunSummary) -> str:
         return "unreadable"
     if run.outcome != "running":
         return str(run.outcome)
+    if run.function is not None:
+        return "launched"
     if run.detached:
         return "left running"
     alive = run.writer.is_alive() if run.writer is not None else False

@@ -19,7 +19,11 @@ def next_steps(state: RunState, *, alive: bool) -> list[tuple[str, str]]:
     """Commands with which the run goes on, each after a word on what it does; empty where there is none."""
     if alive or not state.manifest or state.rehearsal or state.is_over:
         return []
-    gates = () if state.blocked is None else state.blocked.gates
     run = one_line(state.run)
+    if state.function is not None:
+        asked = {gate.gate for gate in state.gates.gates.values() if gate.kind == "approval" and gate.passed is None}
+        waits = [("awaiting approval", f"orchestrator approve {run} {gate} [--reason TEXT]") for gate in sorted(asked)]
+        return [*waits, (f"{one_line(state.function)} goes on with it; to end it", f"orchestrator cancel {run}")]
+    gates = () if state.blocked is None else state.blocked.gates
     approve = [("awaiting approval", f"orchestrator approve {run} {gate} [--reason TEXT]") for gate in gates]
     return [*approve, ("then resume with" if approve else "resume with", f"orchestrator resume {run}")]
