@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import aioboto3  # noqa: F401 - loaded before the fork, as Lambda keeps a worker warm
-import boto3  # noqa: F401
 
 from orchestrator.core.lease import LeaseTiming
 from orchestrator.durable import Settings, make_handler

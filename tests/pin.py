@@ -29,7 +29,7 @@ def needed(name: str, extras: frozenset[str] = frozenset(), seen: set[str] | Non
 
 def main() -> None:
     versions = {each.name.lower().replace("_", "-"): f"{each.name}=={each.version}" for each in distributions()}
-    runtime = sorted(versions[name] for name in needed(SELF))
+    runtime = sorted(versions[name] for name in needed(SELF, frozenset({"lambda"})))
     dev = sorted(line for name, line in versions.items() if name not in TOOLS)
     again = "`make constraints` writes this file anew."
     (FOLDER / "runtime.txt").write_text(f"# Exact versions of what runs; {again}\n" + "\n".join(runtime) + "\n")

@@ -12,9 +12,9 @@ import anyio
 from orchestrator.app import approval_requests
 from orchestrator.app.approval_requests import waiting
 from orchestrator.app.looking import read_release
+from orchestrator.app.recorded import recorded_plan, started_of
 from orchestrator.app.regions import default_region
 from orchestrator.app.requests import LOOK_EVERY
-from orchestrator.app.resuming import recorded_plan, started_of
 from orchestrator.app.stores import State, is_alive, open_state
 from orchestrator.app.waking import wake, whole_and_parts
 from orchestrator.aws import AwsSession, caller_identity

@@ -20,6 +20,7 @@ from orchestrator.app.caches import hash_cache
 from orchestrator.app.copies import locations_of
 from orchestrator.app.looking import read_release
 from orchestrator.app.notifying import close_late
+from orchestrator.app.recorded import ResumedArtifacts, recorded_plan, started_of
 from orchestrator.app.releases import ReleaseOptions, prepare
 from orchestrator.app.running import RunOptions, carry_out
 from orchestrator.app.saved import open_sources
@@ -30,15 +31,11 @@ from orchestrator.app.uploads import Opened
 from orchestrator.app.views import ViewOptions, open_views
 from orchestrator.bundle.source import Bundle
 from orchestrator.core.control import OnCancel
-from orchestrator.core.controls import controls_from_dict
-from orchestrator.core.errors import StateError, UsageError
-from orchestrator.core.events import Record, RunResumed, RunStarted
-from orchestrator.core.freezing import FreezeWindow
+from orchestrator.core.errors import UsageError
+from orchestrator.core.events import RunResumed, RunStarted
 from orchestrator.core.merging import check_undivided
-from orchestrator.core.model import BundleSource, Concurrency, Policy, Target, TargetState, revision_from_api
-from orchestrator.core.notifications import specs_from_list
+from orchestrator.core.model import BundleSource, Concurrency, Policy, Target, TargetState
 from orchestrator.core.plan import Plan, Step, order, step_from_dict, target_to_dict
-from orchestrator.core.ports import Artifact, Artifacts
 from orchestrator.core.recorder import Recorder
 from orchestrator.core.state import REOPENED, RunState, fold
 from orchestrator.manifest.freezes import calendar_of
@@ -142,40 +139,6 @@ async def resume(options: ResumeOptions, env: Mapping[str, str], *, stdout: Text
         return Resumed(state=recorder.state, was_over=False)
 
 
-def started_of(records: Sequence[Record], run: str) -> RunStarted:
-    """The run's first event. Raises `UsageError` when there is none, or for an embedded sandbox."""
-    if not records:
-        raise UsageError(
-            f"run {run} died before its first event was recorded: nothing was started by it",
-            hint="start it again: orchestrator apply MANIFEST",
-        )
-    first = records[0].event
-    if not isinstance(first, RunStarted):
-        raise StateError(f"the journal of run {run} doesn't begin with run_started", hint="keep it and report it")
-    if first.options.get("sandbox"):
-        raise UsageError(
-            f"run {run} was a rehearsal in the embedded sandbox, which went with its process",
-            hint="start it again with `orchestrator apply --sandbox`",
-        )
-    return first
-
-
-class ResumedArtifacts:
-    """What was uploaded and pinned before isn't made again."""
-
-    def __init__(self, state: RunState, otherwise: Artifacts) -> None:
-        self._state = state
-        self._otherwise = otherwise
-
-    async def prepare(self, targets: Sequence[Target]) -> Artifact:
-        for target in targets:
-            known = self._state.targets[target.id]
-            revision = revision_from_api(known.revision)
-            if revision is not None:
-                return Artifact(revision=revision, digest=known.digest)
-        return await self._otherwise.prepare(targets)
-
-
 # --- the plan, as it was or as it may be now -------------------------------------------------------------------------
 
 
@@ -203,21 +166,6 @@ def _plan_again(
             hint="resume in a checkout of it, in the same folder as the run was started in",
         )
     return replace(recorded_plan(started), steps=tuple(steps)), bundles
-
-
-def recorded_plan(started: RunStarted) -> Plan:
-    """The plan that the run began with."""
-    return Plan(
-        release=started.release,
-        environment=started.environment,
-        manifest=started.manifest,
-        manifest_digest=started.manifest_digest,
-        steps=tuple(step_from_dict(data) for data in started.targets),
-        freeze=tuple(FreezeWindow(**window) for window in started.freeze),
-        controls=controls_from_dict(started.controls),
-        committed_at=started.committed_at,
-        notifications=specs_from_list(started.notifications),
-    )
 
 
 def _is_untouched(state: RunState, target: str) -> bool:

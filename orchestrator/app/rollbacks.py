@@ -14,7 +14,8 @@ from orchestrator import __version__
 from orchestrator.app.accounts import check_accounts
 from orchestrator.app.bundles import ReleaseArtifacts
 from orchestrator.app.looking import read_release
-from orchestrator.app.resuming import GoOnOptions, ResumedArtifacts, recorded_plan, started_of
+from orchestrator.app.recorded import ResumedArtifacts, recorded_plan, started_of
+from orchestrator.app.resuming import GoOnOptions
 from orchestrator.app.running import RunOptions, carry_out
 from orchestrator.app.services import AWS_POLL_INTERVAL, SANDBOX_POLL_INTERVAL, Services, is_near, open_services
 from orchestrator.app.standing import group_key, read_groups

@@ -40,10 +40,20 @@ def actions(found: Any) -> set[str]:
 def policies_of_the_page() -> tuple[set[str], set[str]]:
     """The actions of the policies in docs/aws.md: what a deploy role needs, and what whoever runs it needs.
 
-    The last is for `import`, which no template is about.
+    The last two are for durable functions, and for `import`, which no template is about.
     """
-    deploys, *runs, _ = [json.loads(block) for block in pages.blocks(pages.page("aws"), "json")]
+    deploys, *runs, _durable, _import = [json.loads(block) for block in _policies()]
     return actions(deploys), actions(runs)
+
+
+def durable_policies_of_the_page() -> tuple[set[str], set[str]]:
+    """The actions of the function's own role on durable executions, and those of whoever launches runs."""
+    found = {each["Sid"]: set(each["Action"]) for each in statements([json.loads(block) for block in _policies()])}
+    return found["Durable"], found["Launch"]
+
+
+def _policies() -> list[str]:
+    return list(pages.blocks(pages.page("aws"), "json"))
 
 
 # --- as CloudFormation has it ---------------------------------------------------------------------------------------
@@ -145,7 +155,9 @@ def test_a_deploy_role_may_do_what_the_page_says_and_no_more() -> None:
 
 def test_the_function_may_do_with_its_own_role_what_the_page_says_and_keep_its_place() -> None:
     _, runs = policies_of_the_page()
-    own = {"lambda:CheckpointDurableExecution", "lambda:GetDurableExecutionState"}
+    own, launches = durable_policies_of_the_page()
+    launcher = function_template().resources()["LauncherPolicy"]
+    assert {action for action in actions(launcher) if action.startswith("lambda:")} == launches
     logs = {"logs:CreateLogStream", "logs:PutLogEvents"}
     made = function_template(NotificationTopicArns=TOPIC).resources()["FunctionRole"]["Policies"]
     assert actions(made) == runs | own | logs

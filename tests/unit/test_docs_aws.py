@@ -39,6 +39,12 @@ S3_ACTIONS: Mapping[str, set[str]] = {
 S3_PARAMETERS: Mapping[str, str] = {"ACL": "s3:PutObjectAcl", "Tagging": "s3:PutObjectTagging"}
 """Parameters that need an action of their own."""
 
+LAMBDA_ACTIONS: Mapping[str, str] = {"Invoke": "InvokeFunction"}
+"""Actions that are called otherwise than their operations."""
+
+DURABLE_SDK = {"CheckpointDurableExecution", "GetDurableExecutionState"}
+"""What the SDK of durable functions calls inside of one."""
+
 FREE = {"GetCallerIdentity"}
 """Needs no permission."""
 
@@ -92,7 +98,15 @@ def needed() -> set[str]:
     s3 |= {S3_PARAMETERS[word] for word in set(_strings()) & set(S3_PARAMETERS)}
     cloudwatch = {f"cloudwatch:{name}" for name in called("cloudwatch")}
     sns = {f"sns:{name}" for name in called("sns")}
-    return codedeploy | cloudwatch | sns | NEEDED_BY_CREATE | s3 | {"sts:AssumeRole"}
+    return codedeploy | cloudwatch | sns | lambda_actions() | NEEDED_BY_CREATE | s3 | {"sts:AssumeRole"}
+
+
+def lambda_actions() -> set[str]:
+    """Of our own description of the API, whose operations are all called; and those that the durable SDK calls."""
+    model = json.loads((CODE / "aws" / "models" / "lambda-durable" / "2015-03-31" / "service-2.json").read_text())
+    named = set(model["operations"])
+    assert named <= set(_strings_of(CODE / "aws" / "functions.py")), "each is called"
+    return {f"lambda:{LAMBDA_ACTIONS.get(name, name)}" for name in named | DURABLE_SDK}
 
 
 def test_the_policy_is_what_the_code_needs() -> None:
