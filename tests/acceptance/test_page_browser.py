@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from bigruns import big_run, plan
+from bigruns import big_run, halfway_run, plan
 from browsing import Tab, chromium, port_of, serving, tab, told
 from playwright.sync_api import Browser
 from rig import Command, github
@@ -96,6 +96,29 @@ def test_it_can_be_used_by_everybody_in_light_and_dark_and_on_a_phone(command: C
                 seen.page.wait_for_selector("#help[open]")
                 assert seen.violations("#help") == []
                 assert seen.complaints == []
+
+
+def test_drawings_that_are_bigger_than_their_frames_are_shown_where_something_runs(
+    command: Command, browser: Browser
+) -> None:
+    in_sight = """(drawing) => {
+      const frame = document.querySelector(`${drawing} .scroll`).getBoundingClientRect();
+      return [...document.querySelectorAll(`${drawing} a.s-running`)].some((each) => {
+        const {left, top, right, bottom} = each.getBoundingClientRect();
+        return bottom > frame.top && top < frame.bottom && right > frame.left && left < frame.right;
+      });
+    }"""
+    with (
+        told(command.folder / "state", halfway_run(200, seconds=500.0)) as run,
+        serving(command, "--state", "state", "--listen", ":0") as (url, _),
+        tab(browser) as seen,
+    ):
+        seen.open(f"{url}runs/{run.run}")
+        for drawing in ("#graph", "#timeline"):
+            seen.page.wait_for_function(f"document.querySelector('{drawing} .scroll').scrollTop > 0")
+            assert seen.page.evaluate(in_sight, drawing)
+        assert seen.page.evaluate("document.querySelector('#graph .scroll').scrollLeft") > 0
+        assert seen.page.evaluate("document.documentElement.scrollTop") == 0
 
 
 def test_keys_filter_and_details_and_nothing_is_lost_when_it_changes(command: Command, browser: Browser) -> None:

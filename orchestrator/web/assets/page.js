@@ -324,7 +324,23 @@
     show(target, link);
   }
 
+  // --- drawings that are bigger than their frames are shown where something happens -------------------------------------
+
+  const ACTION = ["s-running", "s-rolling_back", "s-baking", "s-starting", "s-failed", "s-errored"];
+
+  function showTheAction() {
+    for (const frame of main.querySelectorAll("#graph .scroll, #timeline .scroll")) {
+      const found = ACTION.map((each) => frame.querySelector(`a.${each}`)).find(Boolean);
+      if (!found) continue;
+      const box = found.getBoundingClientRect();
+      const view = frame.getBoundingClientRect();
+      frame.scrollTop += box.top - view.top - view.height / 3;
+      if (frame.closest("#graph")) frame.scrollLeft += box.left - view.left - view.width / 3;
+    }
+  }
+
   buildBar();
+  setTimeout(showTheAction, 0); // once it is painted
   document.addEventListener("keydown", onKey);
   main.addEventListener("click", onClick);
   if (panel && location.hash.startsWith("#target/")) show(decodeURIComponent(location.hash.slice("#target/".length)), null);
