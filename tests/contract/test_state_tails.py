@@ -19,6 +19,7 @@ from orchestrator.store.blobjournal import OBJECTS_A_PART
 from orchestrator.store.blobstore import BlobStore
 from orchestrator.store.blobtail import FIRST_PAUSE, LONGEST_PAUSE
 from orchestrator.store.local import LocalStore
+from orchestrator.store.whole import WholeRuns
 from orchestrator.testing_blobs import MemoryBlobs
 
 __all__ = ["store"]
@@ -75,6 +76,22 @@ async def test_who_was_away_for_long_catches_up(store: RunStore) -> None:
             if isinstance(store, LocalStore) or seq % 40 == 0:
                 await journal.flush()
     assert await tail.read() == last - 1
+    assert heard.seqs == upto(last)
+
+
+@pytest.mark.parametrize("whole", [False, True])
+async def test_a_reader_that_is_cancelled_misses_nothing(store: RunStore, whole: bool) -> None:
+    """A browser that goes away in the middle of a page must not make it wrong for the others."""
+    heard = Heard()
+    await write(store, started())
+    tail = (WholeRuns(store) if whole else store).tail(RUN, [heard])
+    last = 1
+    for number in range(40):
+        await write(store, *(warning(str(seq)) for seq in range(3)), after=last)
+        last += 3
+        with anyio.move_on_after(number / 10_000):
+            await tail.read()
+    await tail.read()
     assert heard.seqs == upto(last)
 
 
