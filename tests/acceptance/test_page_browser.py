@@ -316,7 +316,7 @@ def test_a_browser_has_the_token_as_a_password(command: Command, browser: Browse
 def test_a_rehearsal_is_watched_to_its_end(command: Command, browser: Browser) -> None:
     """`apply --serve`: the page is told by the engine itself, and sees the end although the server goes with it."""
     command.write(github(["one", "two", "three"]))
-    with command.start("apply", "release.yaml", "--sandbox", "--time-scale", "20", "--serve", ":0") as process:
+    with command.start("apply", "release.yaml", "--sandbox", "--time-scale", "8", "--serve", ":0") as process:
         assert process.stderr is not None
         url = next(line for line in process.stderr if "page at" in line).split()[-1]
         with tab(browser) as seen:
