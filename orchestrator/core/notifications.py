@@ -25,6 +25,25 @@ _BAD_ENDS = frozenset({Outcome.FAILED, Outcome.ROLLED_BACK, Outcome.ROLLBACK_FAI
 _FAILED = frozenset({TargetState.FAILED, TargetState.STOPPED, TargetState.TIMED_OUT, TargetState.ERRORED})
 
 
+_OF_INTEREST = frozenset(
+    {
+        ev.RunStarted,
+        ev.RunResumed,
+        ev.RunDetached,
+        ev.RunFinished,
+        ev.TargetFinished,
+        ev.RollbackStarted,
+        ev.ReleaseRollbackRequested,
+        ev.ReleaseRollbackStarted,
+        gev.GateWaiting,
+        gev.RunBlocked,
+        nev.NotificationOpened,
+        nev.NotificationClosed,
+    }
+)
+"""What `NotificationState` is folded from; all that is a moment is among it."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NotificationSpec:
     """One notification of the manifest, resolved. Holds no secret, only the names of variables that do."""
@@ -88,6 +107,8 @@ class NotificationState:
 
     def apply(self, record: ev.Record) -> None:
         event = record.event
+        if type(event) not in _OF_INTEREST:  # of a hundred events one is
+            return
         moment = moment_of(event)
         if moment is not None:
             self.moments[moment] = record.seq

@@ -33,7 +33,7 @@ def hooks(told: Receivers) -> list[Any]:
 
 def test_a_killed_runs_message_and_deployment_are_closed_by_its_resume(make_rig: MakeRig) -> None:
     with receivers() as told:
-        rig, run = prepared(make_rig, told, ALL % told.url, time_scale=8)
+        rig, run = prepared(make_rig, told, ALL % told.url, time_scale=20)
         with run.start("apply", "release.yaml") as process:
             wait_until(lambda: bool(told.messages) and bool(told.deployments), "both are opened")
             wait_until(lambda: len(rig.deployments()) == 1, "a deployment")
@@ -71,7 +71,7 @@ def test_a_receiver_that_hangs_delays_and_fails_nothing(make_rig: MakeRig) -> No
         "gone: {type: webhook, url: 'http://127.0.0.1:9/'}, hook: {type: webhook, url: '%s/hook'}}"
     )
     with receivers() as told:
-        rig, run = prepared(make_rig, told, notifications % (told.url, told.url, told.url), time_scale=50)
+        rig, run = prepared(make_rig, told, notifications % (told.url, told.url, told.url), time_scale=200)
         began = time.monotonic()
         alone = run("apply", "release.yaml", "--force", "--no-notify", "--events", "alone.jsonl")
         without = time.monotonic() - began

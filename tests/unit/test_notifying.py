@@ -186,6 +186,10 @@ def test_approvals_rollbacks_and_leaving_are_told(virtual: Virtual[None]) -> Non
         )
     )
     assert receiver.moments == ["started", "approval", "rollback", "waiting"]
+    run.resumed()
+    run.fail()
+    run.end()
+    assert set(run.state.notifications.moments) == set(MOMENTS)
     assert run.events(nev.NotificationClosed) == []
 
 
