@@ -17,6 +17,7 @@ from orchestrator.web.folding import Structure, Wish
 from orchestrator.web.html import Markup, join, tag
 from orchestrator.web.links import element_id
 from orchestrator.web.looks import words
+from orchestrator.web.pieces import without_secrets
 from orchestrator.wording.facts import how_long, progress
 from orchestrator.wording.text import one_line, plural
 from orchestrator.wording.waiting import waits_for, why
@@ -146,4 +147,6 @@ def _status(target: TargetRun, now: float) -> str:
 def _tip(target: TargetRun, state: RunState) -> str:
     waiting = waits_for(target, state)
     more = f"waits for {waiting}" if waiting else why(target)
-    return f"{one_line(target.id)}: {words(target.state)}" + (f"; {one_line(more, 200)}" if more else "")
+    return f"{one_line(target.id)}: {words(target.state)}" + (
+        f"; {without_secrets(one_line(more, 200))}" if more else ""
+    )

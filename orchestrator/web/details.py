@@ -13,7 +13,7 @@ from orchestrator.web.gantt_rows import SPAN_NAMES
 from orchestrator.web.happened import events_about
 from orchestrator.web.html import Content, Markup, join, tag
 from orchestrator.web.picture import Picture
-from orchestrator.web.pieces import command, facts, log, moment, state_word, table, target_list
+from orchestrator.web.pieces import command, facts, log, moment, state_word, table, target_list, without_secrets
 from orchestrator.web.troubles import failure_blocks, instance_command, region
 from orchestrator.wording.facts import how_long, progress
 from orchestrator.wording.text import clean, duration, one_line, plural, short_digests
@@ -41,8 +41,8 @@ def _summary(target: TargetRun, picture: Picture) -> Markup:
     return facts(
         [
             ("State", join([state_word(target.state), " ", how_long(target, picture.now)])),
-            ("Waits for", waiting),
-            ("Why", why(target)),
+            ("Waits for", without_secrets(waiting)),
+            ("Why", without_secrets(why(target))),
             ("Blocked by", target_list(target.blocked_by, picture.state) if target.blocked_by else None),
             ("Deployment", _deployment(target.deployment_id, target)),
             ("CodeDeploy says", _codedeploy(target)),
@@ -85,7 +85,7 @@ def _rollback(target: TargetRun) -> Markup | None:
 
 def _attempts(target: TargetRun) -> Markup:
     ids = join([tag("code", each) for each in target.attempts], ", ")
-    return join([ids, f": {one_line(target.failed_before)}" if target.failed_before else None])
+    return join([ids, f": {without_secrets(one_line(target.failed_before))}" if target.failed_before else None])
 
 
 def _revision(target: TargetRun) -> Markup | None:
@@ -136,7 +136,7 @@ def _gate(gate: GateRun, picture: Picture) -> tuple[Content, ...]:
     decided = {True: "passed", False: "failed", None: gate.verdict or "open"}[gate.passed]
     asks = gate.kind == "approval" and gate.passed is None
     approve = command("orchestrator approve", one_line(picture.view.run), one_line(gate.gate)) if asks else None
-    reason = join([one_line(gate.reason or gate.message or ""), tag("br") if asks else None, approve])
+    reason = join([without_secrets(one_line(gate.reason or gate.message or "")), tag("br") if asks else None, approve])
     return one_line(gate.gate), gate.phase, gate.kind.replace("_", " "), decided, reason, moment(gate.since)
 
 
@@ -148,9 +148,11 @@ def _hooks(target: TargetRun, picture: Picture) -> Iterator[Markup]:
 
 def _hook(when: str, hook: HookRun) -> Markup:
     ended = hook.finished
-    how = "runs" if ended is None else f"{one_line(ended.reason)} after {duration(ended.seconds)}"
+    how = "runs" if ended is None else f"{without_secrets(one_line(ended.reason))} after {duration(ended.seconds)}"
     output = clean(ended.output).strip("\n") if ended is not None else ""
-    line = tag("p", f"{when.replace('_', ' ')}: ", tag("code", one_line(" ".join(hook.command))), f" {how}")
+    line = tag(
+        "p", f"{when.replace('_', ' ')}: ", tag("code", without_secrets(one_line(" ".join(hook.command)))), f" {how}"
+    )
     return join([line, log(output, "Its output") if output else None])
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from orchestrator.web.chronicle import Told
 from orchestrator.web.html import Markup, join, tag
 from orchestrator.web.picture import Picture
-from orchestrator.web.pieces import moment, target_link
+from orchestrator.web.pieces import moment, target_link, without_secrets
 from orchestrator.wording.text import one_line
 
 EVENTS = "event-list"
@@ -30,8 +30,8 @@ def event_item(told: Told, picture: Picture, *, short: bool = False) -> Markup:
     about = told.phrase.about
     known = about in picture.state.targets
     who = None if short or not about else target_link(about) if known else one_line(about)
-    below = tag("pre", "\n".join(told.phrase.below)) if told.phrase.below else None
-    said = tag("div", told.phrase.text, below, class_="said")
+    below = tag("pre", without_secrets("\n".join(told.phrase.below))) if told.phrase.below else None
+    said = tag("div", without_secrets(told.phrase.text), below, class_="said")
     return tag(
         "li",
         moment(told.ts, whole=False),

@@ -10,7 +10,7 @@ from orchestrator.core.state import RunState
 from orchestrator.web.html import NOTHING, Content, Markup, join, tag
 from orchestrator.web.links import run_url
 from orchestrator.web.picture import Picture
-from orchestrator.web.pieces import command, facts, moment, outcome_word, target_link
+from orchestrator.web.pieces import command, facts, moment, outcome_word, target_link, without_secrets
 from orchestrator.wording.estimates import left
 from orchestrator.wording.facts import state_counts
 from orchestrator.wording.standing import next_steps, standing
@@ -111,7 +111,7 @@ def _attention(picture: Picture) -> Iterator[Markup]:
         )
     if state.why_closed:
         title = "Nothing new was started" if state.is_finished else "Nothing new starts"
-        yield _note(title, one_line(state.why_closed), kind="warn")
+        yield _note(title, without_secrets(one_line(state.why_closed)), kind="warn")
     for gate in _approvals(state):
         yield _note("Awaiting approval", *_asked(gate, state), kind="warn")
     if state.rollback is not None:
@@ -137,7 +137,7 @@ def _approvals(state: RunState) -> list[GateRun]:
 def _asked(gate: GateRun, state: RunState) -> Iterator[Content]:
     yield f"{one_line(gate.gate)}"
     if gate.message:
-        yield f": {one_line(gate.message)}"
+        yield f": {without_secrets(one_line(gate.message))}"
     if gate.target is not None:
         yield join([" (before " if gate.phase == "before" else " (at ", target_link(gate.target), ")"])
     yield join([" ", command("orchestrator", "approve", one_line(state.run), one_line(gate.gate))])
@@ -149,7 +149,7 @@ def _going_back(picture: Picture) -> Iterator[Content]:
     state = picture.state
     assert state.rollback is not None  # noqa: S101 - asked for
     what = "all that the run changed" if state.rollback.scope == "release" else "what failed"
-    yield f"{what}, to what stood before: {one_line(state.rollback.reason)}"
+    yield f"{what}, to what stood before: {without_secrets(one_line(state.rollback.reason))}"
     if state.rollback_run is not None:
         yield join([" (run ", _run(state.rollback_run, picture), ")"])
 

@@ -12,7 +12,7 @@ from orchestrator.web.html import Markup, join, tag
 from orchestrator.web.links import element_id, target_anchor, target_url
 from orchestrator.web.looks import words
 from orchestrator.web.picture import Picture
-from orchestrator.web.pieces import scrollable, state_word
+from orchestrator.web.pieces import scrollable, state_word, without_secrets
 from orchestrator.wording.estimates import left
 from orchestrator.wording.facts import ORDER, how_long, progress
 from orchestrator.wording.text import one_line
@@ -63,7 +63,7 @@ def target_row(target: TargetRun, picture: Picture) -> Markup:
         progress=progress(target.overview),
         time=_time(target, picture),
         deployment_id=target.deployment_id or "",
-        why=f"waits for {waiting}" if waiting else why(target),
+        why=without_secrets(f"waits for {waiting}" if waiting else why(target)),
         inline=picture.inline,
     )
     return _markup(row)

@@ -10,7 +10,7 @@ from orchestrator.core.outcome import FAILURES
 from orchestrator.core.state import TargetRun
 from orchestrator.web.html import Markup, join, tag
 from orchestrator.web.picture import Picture
-from orchestrator.web.pieces import command, log, state_word, target_link
+from orchestrator.web.pieces import command, log, state_word, target_link, without_secrets
 from orchestrator.wording.text import clean, one_line, plural
 from orchestrator.wording.waiting import why
 
@@ -46,7 +46,9 @@ def _in_short(rest: Sequence[TargetRun]) -> Markup | None:
 
 
 def _line(target: TargetRun, element: str) -> Markup:
-    return tag(element, state_word(target.state), " ", tag("strong", target_link(target.id)), " ", why(target))
+    return tag(
+        element, state_word(target.state), " ", tag("strong", target_link(target.id)), " ", without_secrets(why(target))
+    )
 
 
 def error_of(target: TargetRun) -> str:
@@ -58,7 +60,7 @@ def error_of(target: TargetRun) -> str:
 def failure_blocks(target: TargetRun) -> Iterator[Markup]:
     """Each failed instance: where, in which script, what it said, and how to ask AWS about it."""
     if error := error_of(target):
-        yield tag("p", f"CodeDeploy says: {error}")
+        yield tag("p", f"CodeDeploy says: {without_secrets(error)}")
     for failure in target.failures:
         yield _failure(failure, target)
     if target.failed_instances > len(target.failures):
@@ -73,7 +75,7 @@ def _failure(failure: Mapping[str, Any], target: TargetRun) -> Markup:
     return tag(
         "div",
         tag("p", join([tag("code", place) for place in places], " · ")),
-        tag("p", words) if words else None,
+        tag("p", without_secrets(words)) if words else None,
         log(said, f"Log of {instance}") if said else None,
         tag("p", instance_command(target, instance)) if instance and target.deployment_id else None,
         class_="failure",

@@ -303,6 +303,28 @@ def test_an_instance_s_name_in_a_command_is_quoted_for_a_shell() -> None:
     assert "--target-id 'i-1; rm -rf ~' --region" in page_of(view_of(told.records)).text
 
 
+@pytest.mark.parametrize("made", [page_of, report_of])
+def test_what_looks_like_a_secret_in_a_log_a_reason_or_a_hook_is_not_shown(made: Callable[[RunView], Element]) -> None:
+    secret = "AKIAIOSFODNN7EXAMPLE"
+    told = one_target()
+    name, said = "web/fleet", f"curl https://joe:hunter2hunter2@host/ {secret} password=hunter2hunter2"
+    failure = {"instance": "i-1", "status": "Failed", "message": said, "log_tail": f"one\n{said}"}
+    hook = ev_hook(name, said)
+    told.tell(*hook, ev.DeploymentDiagnosed(target=name, deployment_id="d-1", instances=(failure,), failed=1))
+    told.tell(gev.GateWaiting(gate="g", target=name, phase="after", kind="http"))
+    told.tell(gev.GateMeasured(gate="g", target=name, phase="after", verdict="bad", reason=said))
+    told.tell(ev.TargetFinished(target=name, state=S.FAILED, reason=said))
+    shown = made(view_of(told.records)).text
+    assert "curl https://***@host/" in shown
+    assert secret not in shown
+    assert "hunter2" not in shown
+
+
+def ev_hook(name: str, said: str) -> list[ev.Event]:
+    began = gev.HookStarted(target=name, when="before", number=0, command=("sh", "-c", said))
+    return [began, gev.HookFinished(target=name, when="before", number=0, ok=False, reason=said, output=said)]
+
+
 def test_the_table_says_what_the_drawings_show() -> None:
     view = view_of(big_run(64))
     table = page_of(view).one("table", id="table")
