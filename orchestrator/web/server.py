@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -17,6 +15,7 @@ from orchestrator.core.errors import UsageError
 from orchestrator.core.events import Record
 from orchestrator.core.runs import RunStore
 from orchestrator.web.access import Access
+from orchestrator.web.connections import Connections
 from orchestrator.web.hub import Hub
 from orchestrator.web.limits import Limits
 from orchestrator.web.site import Metrics, Site
@@ -63,16 +62,7 @@ async def page_server(
     async with anyio.create_task_group() as tasks:
         hub = Hub(store, is_alive, tasks=tasks, list_every=options.list_every, clock=clock)
         site = Site(hub, options.access, clock=clock, metrics=metrics, limits=limits)
-        server = _Bounded(
-            site.handle,
-            access_log=None,
-            logger=_quiet(),
-            keepalive_timeout=limits.idle,
-            lingering_time=limits.last_words,
-            handler_cancellation=True,
-        )
-        server.most = limits.connections
-        runner = web.ServerRunner(server, shutdown_timeout=limits.last_words)
+        runner = web.ServerRunner(Connections(site.handle, limits), shutdown_timeout=limits.last_words)
         await runner.setup()
         try:
             yield PageServer(await _listen(runner, options), hub.take)
@@ -85,27 +75,6 @@ async def page_server(
             tasks.cancel_scope.cancel()
     if refused is not None:
         raise refused
-
-
-# --- listening -------------------------------------------------------------------------------------------------------
-
-
-class _Bounded(web.Server):
-    """Takes no more connections than it can bear."""
-
-    most = 0
-
-    def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
-        super().connection_made(handler, transport)
-        if len(self.connections) > self.most:
-            transport.abort()
-
-
-def _quiet() -> logging.Logger:
-    """What aiohttp says of clients that break off, or that talk no HTTP, is nobody's business."""
-    found = logging.getLogger(f"{__name__}.connections")
-    found.setLevel(logging.CRITICAL)
-    return found
 
 
 async def _listen(runner: web.ServerRunner, options: PageOptions) -> str:

@@ -78,6 +78,8 @@ async def test_assets_are_found_by_the_pages_and_may_be_kept_for_ever(state: Pat
         "/runs/%2e%2e",
         "/runs/..",
         "//evil.example/",
+        "/<script>alert(1)</script>",
+        "/runs/<img%20src=x%20onerror=alert(1)>",
         "/runs/x%00y",
         "/runs/%ff",
         "/assets/%2e%2e%2fpages.py",
@@ -91,6 +93,8 @@ async def test_what_there_is_not_is_a_page_that_says_so(state: Path, path: str) 
         found = await ask(port, path)
     assert found.status == 404
     assert "Not found" in found.text
+    assert "<script>" not in found.text
+    assert "<img" not in found.text
     assert found.header("Content-Type") == "text/html; charset=utf-8"
 
 
@@ -252,6 +256,7 @@ async def test_a_port_that_is_taken_is_a_mistake_of_the_users(state: Path) -> No
     [
         b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 100_000 + b"\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"".join(b"X%d: y\r\n" % n for n in range(5000)) + b"\r\n",
+        b"GET /<script>alert(1)</script> HTTP/9\r\n\r\n",
         b"GET /" + b"x" * 100_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 what a TLS client says first\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n",
@@ -259,7 +264,10 @@ async def test_a_port_that_is_taken_is_a_mistake_of_the_users(state: Path) -> No
 )
 async def test_what_is_no_request_is_refused_and_hurts_nobody(state: Path, raw: bytes) -> None:
     async with served(state) as (port, _):
-        assert (await answer_to(port, raw))[:12] == b"HTTP/1.0 400"
+        refused = (await answer_to(port, raw)).decode()
+        assert refused.startswith("HTTP/1.0 400")
+        assert "nosniff" in refused
+        assert refused.endswith("\r\n\r\nthis can't be answered\n")  # and not what was sent
         assert (await ask(port, "/")).status == 200
 
 
