@@ -141,6 +141,11 @@ async def _read_place(location: Location, codedeploys: CodeDeploys, wanted: Sequ
     answers = await map_limited(ask, batches, limit=READS_AT_ONCE)
     for (application, batch), answer in zip(batches, answers, strict=True):
         found.groups |= {(location, application, name): answer[name] for name in batch if name in answer}
+        gone = (name for name in batch if name not in answer)
+        found.left_out += [
+            LeftOut(location=location, name=f"{application}/{name}", why="it was listed, and then it wasn't there")
+            for name in gone
+        ]
 
 
 def _is_wanted(name: str, wanted: Sequence[str]) -> bool:

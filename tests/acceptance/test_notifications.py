@@ -7,14 +7,15 @@ import time
 from dataclasses import replace
 from typing import Any
 
-from receivers import Receivers, receivers
+from receivers import Receivers, Reply, receivers
 from rig import Command, MakeRig, Rig, github, wait_until
 
 SHA = "b" * 40
 ALL = (
     "{chat: {type: slack, channel: '#deploys'}, "
     f"repository: {{type: github, repository: acme/shop, commit: {SHA}}}, "
-    "hook: {type: webhook, url: '%s/hook', text: '${release}: ${outcome}'}}"
+    "hook: {type: webhook, url: '%s/hook', text: '${release}: ${outcome}'}, "
+    "late: {type: webhook, url: '%s/late'}}"
 )
 
 
@@ -33,7 +34,8 @@ def hooks(told: Receivers) -> list[Any]:
 
 def test_a_killed_runs_message_and_deployment_are_closed_by_its_resume(make_rig: MakeRig) -> None:
     with receivers() as told:
-        rig, run = prepared(make_rig, told, ALL % told.url, time_scale=20)
+        rig, run = prepared(make_rig, told, ALL % (told.url, told.url), time_scale=20)
+        told.script["/late"] = [Reply(401)] * 3  # the beginning, the resume, the end
         with run.start("apply", "release.yaml") as process:
             wait_until(lambda: bool(told.messages) and bool(told.deployments), "both are opened")
             wait_until(lambda: len(rig.deployments()) == 1, "a deployment")
@@ -59,6 +61,9 @@ def test_a_killed_runs_message_and_deployment_are_closed_by_its_resume(make_rig:
         assert "succeeded" in run("runs").out
         again = run("resume")
         assert (again.code, "nothing to resume" in again.err) == (0, True)
+        assert "notification late: closed, succeeded" in again.err
+        assert [call.data["event"] for call in told.to("/late")] == ["started", "resumed", "finished", "finished"]
+        assert len(told.to("/hook")) == 3
         secrets = told.environment()
         for text in (journal.read_text(), ended.out + ended.err):
             assert not [name for name in ("SLACK_BOT_TOKEN", "GITHUB_TOKEN") if secrets[name] in text]

@@ -277,6 +277,7 @@ class Account:
                 found = [
                     {"applicationName": application, "deploymentGroupName": each, **self._groups[application][each]}
                     for each in parameters["deploymentGroupNames"]
+                    if each != "gone"
                 ]
                 return {"deploymentGroupsInfo": found}
             case "BatchGetDeployments":
@@ -353,6 +354,7 @@ def test_what_cannot_be_carried_over_is_named_with_its_reason(virtual: Virtual) 
             "a name": {"g": standing()},
             "web": {
                 "never": standing("d-1", None, "Failed"),
+                "gone": standing(),
                 "odd/name": standing(),
                 "bucket": {**standing(), "targetRevision": bucket},
                 "lambda": {**standing(), "targetRevision": appspec},
@@ -365,6 +367,7 @@ def test_what_cannot_be_carried_over_is_named_with_its_reason(virtual: Virtual) 
     assert {each.name: each.why for each in left_out} == {
         "a name": "its name can't stand in a manifest",
         "empty": "it has no deployment groups",
+        "web/gone": "it was listed, and then it wasn't there",
         "web/odd/name": "its name can't stand in a manifest",
         "web/never": "no deployment to it has ever succeeded, as far as CodeDeploy still knows",
         "web/bucket": "the name of its bucket, 'My_Bucket', can't stand in a manifest",

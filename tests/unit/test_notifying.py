@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from random import Random
 from typing import Any
 
 import anyio
@@ -377,3 +379,45 @@ def test_a_journal_keeps_it_all(virtual: Virtual[None]) -> None:
     virtual(run.attend(1.0, run.fail, run.end))
     again = [ev.record_from_dict(json.loads(record.to_json())) for record in run.journal.records]
     assert fold(again).notifications == run.state.notifications
+
+
+# --- at random -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("keeps_up", [True, False])
+def test_whatever_dies_and_fails_the_last_process_closes_what_any_has_opened(
+    virtual: Virtual[None], keeps_up: bool
+) -> None:
+    """Processes are killed at random moments, over receivers that are slow and fail at random; the last one is well."""
+    for seed in range(60):
+        random = Random(seed)  # noqa: S311 - a scenario, no secret
+        receivers = [Scripted(keeps_up=keeps_up, interval=random.choice([0.0, 2.0])) for _ in range(3)]
+        run = Run(*receivers, events=random.sample(MOMENTS, random.randint(1, len(MOMENTS))))
+        for life in range(random.randint(0, 3)):
+            for receiver in receivers:
+                receiver.takes = random.choice([0.01, 1.0, 20.0, 1e6])
+                receiver.faults = [
+                    NotDeliveredError("?", final=random.random() < 0.2) for _ in range(random.randint(0, 4))
+                ]
+            if life:
+                run.resumed()
+            virtual(_killed(run, random))
+        run.resumed()
+        for receiver in receivers:
+            receiver.takes, receiver.faults = 0.01, []
+        outcome = random.choice([Outcome.SUCCEEDED, Outcome.FAILED, Outcome.CANCELLED])
+        virtual(run.attend(3.0, partial(run.end, outcome)))
+        assert run.state.notifications.unclosed(run.state) == (), seed
+        for spec, receiver in zip(run.specs, receivers, strict=True):
+            opened = any(each.notification == spec.name for each in run.events(nev.NotificationOpened))  # type: ignore[attr-defined]
+            assert (receiver.told[-1:] == [("finished", str(outcome))]) == opened, seed
+            assert opened or not spec.wants("finished", run.state), seed
+
+
+async def _killed(run: Run, random: Random) -> None:
+    """A process that is gone after a while, in the middle of whatever it did."""
+    with anyio.move_on_after(random.uniform(0, 30)):
+        await run.attend(
+            *(step for _ in range(5) for step in (random.uniform(0, 4), random.choice([run.fail, lambda: None]))),
+            limit=random.choice([0.0, LAST]),
+        )
