@@ -19,7 +19,7 @@ from programs import program, running
 
 CONFIGS = pages.ROOT / "configs"
 PACE = "200ms"
-STRETCH = "2s"
+STRETCH = "3s"
 """Instead of the minutes that a rate or a change is looked for in."""
 
 

@@ -1,4 +1,4 @@
-"""Metrics that leave by themselves: to a text file for node_exporter, to a Pushgateway for Prometheus.
+"""What leaves by itself: metrics to a text file, for node_exporter, and to a Pushgateway; at the end, the last spans.
 
 Neither may delay or fail a release. A file system or a gateway may hang, and Python can't take back a call that hangs;
 so each runs in a daemon thread, which holds up neither the event loop nor the end of the process.
@@ -50,7 +50,7 @@ def to_textfile(render: Render, path: Path) -> Export:
 
 
 class Exporter:
-    """Sends metrics to all places while `run` runs, and once more by `finish`."""
+    """Sends to all places while `run` runs, and once more by `finish`."""
 
     def __init__(
         self,
