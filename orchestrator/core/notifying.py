@@ -56,13 +56,20 @@ class Notifier:
         self._lines = [_Line(spec, found, recorder) for spec, found in receivers if not isinstance(found, str)]
 
     def begin(self) -> None:
-        """Tells what this process has begun: a run, or to go on with one. One that only looks in on it says nothing."""
+        """Tells what this process has begun: a run, or to go on with one.
+
+        One that only looks in on it says nothing of itself, but opens what nobody has opened: the run may have been
+        launched by a process that sends nothing.
+        """
         found = self._state.notifications.moments
         to_tell = {moment: seq for moment, seq in found.items() if seq > self._recorder.began}
         if self._state.is_finished:
             to_tell = {"finished": found["finished"]}
         for moment, seq in to_tell.items():
             self._put(moment, seq)
+        if not to_tell and "started" in found:
+            for line in self._lines:
+                line.open("started", found["started"])
         for spec, why in self._missing if to_tell else ():
             self._recorder.record(NotificationFailed(notification=spec.name, reason=why))
         self._recorder.watch(self)
@@ -131,6 +138,10 @@ class _Line:
         if wanted or (opened and (self._receiver.keeps_up or moment == "finished")):
             self._pending[moment] = seq
             self._wake.set()
+
+    def open(self, moment: Moment, seq: int) -> None:
+        if self._told.handle is None:
+            self.put(moment, seq)
 
     def go_on(self) -> None:
         """The run has gone on; only a message that is kept up to date says so."""

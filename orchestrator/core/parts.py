@@ -34,8 +34,11 @@ def part_id(run: str, number: int) -> str:
 
 
 def split(plan: Plan, concurrency: Concurrency, most: int = MOST) -> list[Part]:
-    """The parts, largest first; one where the run has gates or hooks of its own, which are about all of its targets."""
-    if plan.controls != NO_CONTROLS or not plan.steps:
+    """The parts, largest first.
+
+    One where the run has gates or hooks of its own, or notifications: they are about all of its targets.
+    """
+    if plan.controls != NO_CONTROLS or plan.notifications or not plan.steps:
         return [Part(plan.steps, concurrency)]
     limit = min(most, concurrency.deployments or most)
     groups = _packed(_components(plan.steps, concurrency), max(1, limit))

@@ -355,6 +355,15 @@ def test_processes_that_only_look_in_on_a_run_tell_what_they_see_and_nothing_of_
     assert len(run.events(nev.NotificationOpened)) == len(run.events(nev.NotificationClosed)) == 2
 
 
+def test_what_a_silent_process_has_launched_is_opened_by_the_first_look(virtual: Virtual[None]) -> None:
+    receiver = Scripted()
+    run = Run(receiver)
+    for happens in (lambda: None, lambda: None, run.end):
+        run.looked_in_on()
+        virtual(run.attend(1.0, happens, 1.0))
+    assert receiver.moments == ["started", "finished"]
+
+
 def test_a_missing_secret_is_told_by_whoever_begins_and_not_at_every_look(virtual: Virtual[None]) -> None:
     run = Run("GITHUB_TOKEN is not set")
     virtual(run.attend(1.0))

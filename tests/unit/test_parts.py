@@ -16,6 +16,7 @@ from orchestrator.core import events as ev
 from orchestrator.core.controls import Controls, GateSpec
 from orchestrator.core.merging import PART_OF, PARTS
 from orchestrator.core.model import Concurrency, Location, Outcome, Target, TargetState
+from orchestrator.core.notifications import NotificationSpec
 from orchestrator.core.outcome import outcome_of
 from orchestrator.core.parts import part_id, split
 from orchestrator.core.plan import Plan, Step, order, step_to_dict
@@ -64,6 +65,12 @@ def test_gates_of_the_run_itself_hold_it_together() -> None:
     targets = [target("a/g", location=place(1)), target("b/g", location=place(2))]
     gate = GateSpec(name="cab", kind="approval", settings={})
     assert ids(plan_of(targets, controls=Controls(gates_before=(gate,)))) == [["a/g", "b/g"]]
+
+
+def test_who_is_told_of_a_run_is_told_of_all_of_it() -> None:
+    targets = [target("a/g", location=place(1)), target("b/g", location=place(2))]
+    told = NotificationSpec(name="team", kind="slack", events=("finished",), settings={"channel": "x"})
+    assert ids(plan_of(targets, notifications=(told,))) == [["a/g", "b/g"]]
 
 
 def test_what_the_release_limits_is_divided_and_never_more_in_all() -> None:
