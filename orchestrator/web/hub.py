@@ -25,6 +25,9 @@ KEPT = 16
 LAST_LOOK = 1.0
 """Seconds, when the server ends."""
 
+AGAIN = 1.0
+"""Seconds, after a mistake of ours."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -57,7 +60,7 @@ class Hub:
         """Whichever was asked for last is the last."""
         self._live: LiveTail | None = None
         self._live_run: str | None = None
-        tasks.start_soon(self._follow, self.runs, anyio.CancelScope())
+        tasks.start_soon(self._follow_runs)
 
     async def find(self, run: str) -> str:
         """The id of the run that is meant. Raises `UsageError`, and `StateError` as the store does."""
@@ -124,15 +127,23 @@ class Hub:
         for run in idle[: max(0, len(self._feeds) - KEPT)]:
             self._end(run)
 
-    async def _follow(self, board: Feed | RunList, scope: anyio.CancelScope) -> None:
+    async def _follow(self, feed: Feed, scope: anyio.CancelScope) -> None:
         with scope:
             try:
-                await board.follow()
+                await feed.follow()
             except Exception as error:  # noqa: BLE001 - one page that can't be drawn must not end the others, nor a run
-                _log.warning("the page can't be drawn: %s: %s", type(error).__name__, error)
-            board.close()
-            if isinstance(board, Feed):
-                self._end(board.run)
+                _log.warning("the page of run %s can't be drawn: %s: %s", feed.run, type(error).__name__, error)
+                known = self._feeds.get(feed.run)
+                if known is not None and known.feed is feed:
+                    self._end(feed.run)
+
+    async def _follow_runs(self) -> None:
+        while True:
+            try:
+                await self.runs.follow()
+            except Exception as error:  # noqa: BLE001 - as above
+                _log.warning("the list of runs can't be drawn: %s: %s", type(error).__name__, error)
+                await anyio.sleep(AGAIN)
 
     def _open_live(self, sinks: Sequence[Sink]) -> LiveTail:
         self._live = LiveTail(sinks)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
@@ -358,3 +359,34 @@ def test_feeds_that_nobody_looks_at_are_forgotten(virtual: Virtual[None]) -> Non
             tasks.cancel_scope.cancel()
 
     virtual(story())
+
+
+def test_a_mistake_of_ours_ends_one_page_which_can_be_asked_for_again(
+    virtual: Virtual[None], caplog: pytest.LogCaptureFixture
+) -> None:
+    async def story() -> None:
+        async with anyio.create_task_group() as tasks:
+            asked: Counter[str] = Counter()
+
+            async def mistaken(run: str) -> bool:
+                asked[run] += 1
+                if asked[run] == 2:
+                    raise ZeroDivisionError
+                return True
+
+            store = BlobStore(MemoryBlobs())
+            pages = Hub(store, mistaken, tasks=tasks, list_every=1.0, clock=lambda: 1.8e9)
+            for run in ("r1", "r2"):
+                async with store.open_journal(run, new=True) as journal:
+                    for record in big_run(3):
+                        journal.append(record)
+            other, feed = await pages.feed("r2"), await pages.feed("r1")
+            with feed.watched():
+                await anyio.sleep(10)
+            assert feed.is_closing
+            assert not other.is_closing
+            assert await pages.feed("r1") is not feed
+            tasks.cancel_scope.cancel()
+
+    virtual(story())
+    assert "the page of run r1 can't be drawn: ZeroDivisionError" in caplog.text
