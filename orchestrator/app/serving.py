@@ -60,19 +60,24 @@ def serving(listen: str, state: str | None, env: Mapping[str, str], *, option: s
 async def serve(where: Serving, *, ready: Callable[[str], None]) -> None:
     """Until SIGINT or SIGTERM. `ready` is given the URL. Raises `UsageError` when the address can't be had."""
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as received:
-        async with page(where) as served:
+        async with page(where, warm=True) as served:
             ready(served.url)
             async for _ in received:
                 break
 
 
 @asynccontextmanager
-async def page(where: Serving) -> AsyncIterator[PageServer]:
-    """On this event loop."""
+async def page(where: Serving, *, warm: bool = False) -> AsyncIterator[PageServer]:
+    """On this event loop. `warm`: see `PageOptions`."""
     async with open_state(where.state, None, where.env, patience=PATIENCE) as state:
         every = NEAR if state.session is None else FAR
         options = PageOptions(
-            host=where.host, port=where.port, access=where.access, option=where.option, list_every=every
+            host=where.host,
+            port=where.port,
+            access=where.access,
+            option=where.option,
+            list_every=every,
+            warm=warm and state.session is None,
         )
         alive = partial(is_alive, state) if state.session is None else _remembered(partial(is_alive, state), every)
         metrics = _metrics_of(state, every)

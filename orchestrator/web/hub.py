@@ -82,6 +82,13 @@ class Hub:
             raise
         return found.feed
 
+    async def warm(self) -> None:
+        """Reads and draws the newest run, which is what people look at first."""
+        try:
+            await self.feed(await self.find(LATEST))
+        except Exception as error:  # noqa: BLE001 - whoever asks for it is told
+            _log.debug("the newest run isn't ready: %s: %s", type(error).__name__, error)
+
     def take(self, records: Sequence[Record]) -> None:
         """Events of the run that this process carries on: the first of them is the run's first, and none is left out.
 

@@ -34,6 +34,8 @@ class PageOptions:
     option: str = "--listen"
     """That chose the address, for messages."""
     limits: Limits = LIMITS
+    warm: bool = False
+    """Have the newest run ready before anybody asks for it; where looking costs nothing."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -65,7 +67,10 @@ async def page_server(
         runner = web.ServerRunner(Connections(site.handle, limits), shutdown_timeout=limits.last_words)
         await runner.setup()
         try:
-            yield PageServer(await _listen(runner, options), hub.take)
+            url = await _listen(runner, options)
+            if options.warm:
+                tasks.start_soon(hub.warm)
+            yield PageServer(url, hub.take)
         except UsageError as error:
             refused = error  # the task group would wrap it
         finally:

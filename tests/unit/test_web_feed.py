@@ -340,6 +340,22 @@ def test_events_that_cannot_be_folded_end_the_live_page_and_nothing_else(
     assert "follows the journal" in caplog.text
 
 
+def test_the_newest_run_is_drawn_before_anybody_asks(virtual: Virtual[None]) -> None:
+    async def story() -> None:
+        async with anyio.create_task_group() as tasks:
+            store = BlobStore(MemoryBlobs())
+            pages = Hub(store, _dead, tasks=tasks, list_every=1.0, clock=lambda: 1.8e9)
+            await pages.warm()  # there is none yet
+            async with store.open_journal("r1", new=True) as journal:
+                for record in big_run(3):
+                    journal.append(record)
+            await pages.warm()
+            assert (await pages.feed("r1")).version == 1
+            tasks.cancel_scope.cancel()
+
+    virtual(story())
+
+
 def test_feeds_that_nobody_looks_at_are_forgotten(virtual: Virtual[None]) -> None:
     async def story() -> None:
         async with anyio.create_task_group() as tasks:
