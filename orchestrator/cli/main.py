@@ -73,6 +73,8 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args and args[-1] in LOG_OPTIONS:
+            raise click.BadOptionUsage(args[-1], f"Option {args[-1]!r} requires an argument.", ctx)
         return super().parse_args(ctx, _to_the_front(args))
 
     def resolve_command(
@@ -154,6 +156,6 @@ def main() -> None:
         code = ExitCode.INTERNAL
     except (Exception, BaseExceptionGroup) as error:
         LOG.info("ended by an error", exc_info=error)
-        code = explain(error, debug=debug)
+        code = explain(error, debug=debug, env=os.environ)
     LOG.info("exit code %d", int(code or 0))
     sys.exit(int(code or 0))

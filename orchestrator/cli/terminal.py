@@ -4,35 +4,40 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 import click
 
 from orchestrator.cli.process import DEBUG
-from orchestrator.core.errors import ExitCode, InvalidInputError, OrchestratorError
+from orchestrator.core.errors import ExitCode, Finding, InvalidInputError, OrchestratorError
+from orchestrator.sinks.dialects import Dialect, dialect_of, placed
+from orchestrator.sinks.taming import order, tame
+
+NO_ENV: Mapping[str, str] = MappingProxyType({})
 
 
-def explain(error: BaseException, *, debug: bool = False) -> ExitCode:
+def explain(error: BaseException, *, debug: bool = False, env: Mapping[str, str] = NO_ENV) -> ExitCode:
     """Writes what happened and what to do to stderr; returns the exit code that goes with it.
 
-    `debug`: with the traceback.
+    `debug`: with the traceback. `env`: where a CI system says which it is.
     """
     cause, notes = unwrap(error)
     if debug:
         click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
-    code = _explain(cause, debug=debug)
+    code = _explain(cause, debug=debug, env=env)
     for note in notes:
         if str(cause) not in note:  # the last flush fails for the reason that ended the run
             click.echo(f"note: {note}", err=True)
     return code
 
 
-def _explain(cause: BaseException, *, debug: bool) -> ExitCode:
+def _explain(cause: BaseException, *, debug: bool, env: Mapping[str, str]) -> ExitCode:
     match cause:
         case InvalidInputError():
-            for finding in cause.findings:
-                click.echo(str(finding), err=True)
+            _list(cause.findings, dialect_of(env))
             count = len(cause.findings)
             click.echo(f"{count} {'error' if count == 1 else 'errors'}; nothing was touched", err=True)
             return cause.exit_code
@@ -48,6 +53,15 @@ def _explain(cause: BaseException, *, debug: bool) -> ExitCode:
             if not debug:
                 click.echo(f"hint: {DEBUG}=1 shows where it happened", err=True)
             return ExitCode.INTERNAL
+
+
+def _list(findings: Iterable[Finding], dialect: Dialect | None) -> None:
+    """A line for each; GitHub shows it at its line of the file, too."""
+    for finding in findings:
+        text = tame(str(finding))
+        marked = "" if dialect is None else placed(dialect, finding.file, finding.line, finding.column, text)
+        if not marked or not order(sys.stderr, marked):
+            click.echo(str(finding), err=True)
 
 
 def _error(message: str, hint: str | None) -> None:

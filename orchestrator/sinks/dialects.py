@@ -64,6 +64,13 @@ def annotation(dialect: Dialect, title: str, message: str) -> str:
             return ""
 
 
+def placed(dialect: Dialect, file: str, line: int, column: int, message: str) -> str:
+    """A mistake in a file, shown at its place; empty where the system has no such thing."""
+    if dialect != "github":
+        return ""
+    return f"::error file={_github(file, inside=True)},line={line},col={column}::{_github(message)}\n"
+
+
 def _github(text: str, *, inside: bool = False) -> str:
     """Escaped as the runner unescapes it. `inside`: of a property, which ends at a colon or a comma."""
     text = text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")

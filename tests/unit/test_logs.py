@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import bigruns
+import click
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,7 +23,7 @@ from orchestrator.aws.calllog import CallEnd, log_call
 from orchestrator.cli import logs
 from orchestrator.cli.logformat import Correlation, JsonFormat, LogFormat, TextFormat
 from orchestrator.cli.logs import LogFile, LogOptions
-from orchestrator.cli.main import _to_the_front
+from orchestrator.cli.main import _to_the_front, cli
 from orchestrator.core.errors import CallError, RefusedError, UsageError
 from orchestrator.core.model import Location
 from orchestrator.core.state import RunState
@@ -334,11 +335,15 @@ def test_a_full_disk_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
         (["apply", "--log-level=debug", "x"], ["--log-level=debug", "apply", "x"]),
         (["--log-format", "json", "runs"], ["--log-format", "json", "runs"]),
         (["wait", "--", "--log-file", "f"], ["wait", "--", "--log-file", "f"]),
-        (["apply", "--log-file"], ["--log-file", "apply"]),
     ],
 )
 def test_options_for_the_log_may_stand_anywhere(given_: list[str], parsed: list[str]) -> None:
     assert _to_the_front(given_) == parsed
+
+
+def test_an_option_for_the_log_without_its_value_is_told() -> None:
+    with pytest.raises(click.UsageError, match="'--log-file' requires an argument"):
+        cli.make_context("orchestrator", ["runs", "--log-file"])
 
 
 def test_a_log_is_wanted_by_any_of_its_options() -> None:

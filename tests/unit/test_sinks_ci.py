@@ -23,9 +23,10 @@ from story import CHAIN, NOON, Story, d
 
 from orchestrator.app.views import ViewOptions, open_views
 from orchestrator.cli.endings import Endings, endings_of
+from orchestrator.cli.terminal import explain
 from orchestrator.core import events as ev
 from orchestrator.core import gate_events as gev
-from orchestrator.core.errors import UsageError
+from orchestrator.core.errors import ExitCode, Finding, InvalidInputError, UsageError
 from orchestrator.core.model import Outcome, TargetState
 from orchestrator.core.outcome import FAILURES
 from orchestrator.core.state import RunState
@@ -299,6 +300,22 @@ async def test_only_ci_gets_blocks() -> None:
     for env, kind in (({}, PlainSink), ({"CI": "1"}, BlockSink)):
         async with open_views(ViewOptions(env=env), stdout=io.StringIO(), stderr=io.StringIO()) as views:
             assert type(views.console) is kind
+
+
+def test_a_mistake_in_a_file_is_shown_at_its_line_on_github(capsys: pytest.CaptureFixture[str]) -> None:
+    findings = [
+        Finding(file="a,b/release.yaml", line=3, column=5, place="applications", message="unknown 'x' ##[group]y"),
+        Finding(file="release.yaml", line=4, column=1, place="", message="50%\nof it", hint="none"),
+    ]
+    error = InvalidInputError(findings)
+    assert explain(error, env={"GITHUB_ACTIONS": "true"}) is ExitCode.USAGE
+    assert capsys.readouterr().err == (
+        "::error file=a%2Cb/release.yaml,line=3,col=5::a,b/release.yaml:3:5: applications: unknown 'x' # #[group]y\n"
+        "::error file=release.yaml,line=4,col=1::release.yaml:4:1: 50%25%0Aof it (none)\n"
+        "2 errors; nothing was touched\n"
+    )
+    explain(error, env={"GITLAB_CI": "true"})
+    assert "\na,b/release.yaml:3:5: applications: unknown" in "\n" + capsys.readouterr().err
 
 
 # --- JUnit -----------------------------------------------------------------------------------------------------------
