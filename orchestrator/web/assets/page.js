@@ -182,8 +182,12 @@
     return [...main.querySelectorAll("tr[data-target]")];
   }
 
+  let filtered = false;
+
   function applyFilter() {
     const words = box.value.toLowerCase().split(/\s+/).filter(Boolean);
+    if (!words.length && !filtered) return;
+    filtered = words.length > 0;
     let matching = 0;
     const all = rows();
     for (const row of all) {
