@@ -85,7 +85,8 @@ def test_a_receiver_that_hangs_delays_and_fails_nothing(make_rig: MakeRig) -> No
         ended = run("apply", "release.yaml", "--force", "--events", "events.jsonl")
         took = time.monotonic() - began
         assert ended.code == 0, ended.out + ended.err
-        assert abs(seconds(run, "events.jsonl") - seconds(run, "alone.jsonl")) < 2.0
+        # Had one of them held anything up, it would have been for the five seconds of a request.
+        assert seconds(run, "events.jsonl") < seconds(run, "alone.jsonl") + 4.0
         assert took < without + 12.0
         assert [each["event"] for each in hooks(told)] == ["started", "finished"]
         for name in ("hangs", "drips", "gone"):
