@@ -15,7 +15,7 @@ from orchestrator.core.errors import BlockedError, StateError
 from orchestrator.core.events import Record
 from orchestrator.core.model import Location
 from orchestrator.core.notification_events import NotificationClosed
-from orchestrator.core.notifications import NotificationSpec
+from orchestrator.core.notification_specs import NotificationSpec, missing_variables, not_set
 from orchestrator.core.notifying import HURRIED, LAST, Notifier
 from orchestrator.core.ports import CallObserver, Receiver
 from orchestrator.core.recorder import Recorder
@@ -86,25 +86,6 @@ class Receivers:
                 return notify.GitHubReceiver(spec, http, api=api, token=self._env[settings["token_env"]], clock=clock)
             case "sns":
                 return notify.SnsReceiver(spec, self._publish, clock=clock)
-
-
-def missing_variables(spec: NotificationSpec, env: Mapping[str, str]) -> list[str]:
-    """The variables that hold its secrets and aren't set."""
-    return [name for name in variables_of(spec) if not env.get(name)]
-
-
-def not_set(names: Sequence[str]) -> str:
-    return f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'} not set"
-
-
-def variables_of(spec: NotificationSpec) -> list[str]:
-    """The variables that hold its secrets."""
-    settings = spec.settings
-    if "url_env" in settings:
-        names = [settings["url_env"]]
-    else:
-        names = [settings["token_env"]] if "token_env" in settings else []
-    return [*names, settings["secret_env"]] if settings.get("signed") else names
 
 
 async def close_late(runs: RunStore, state: RunState, env: Mapping[str, str], tell: Callable[[str], object]) -> None:

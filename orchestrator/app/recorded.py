@@ -9,7 +9,7 @@ from orchestrator.core.errors import StateError, UsageError
 from orchestrator.core.events import Record, RunStarted
 from orchestrator.core.freezing import FreezeWindow
 from orchestrator.core.model import Target, revision_from_api
-from orchestrator.core.notifications import specs_from_list
+from orchestrator.core.notification_specs import specs_from_list
 from orchestrator.core.plan import Plan, step_from_dict
 from orchestrator.core.ports import Artifact, Artifacts
 from orchestrator.core.state import RunState

@@ -32,7 +32,7 @@ from orchestrator.core.events import ApiThrottled, RunStarted, WarningRaised
 from orchestrator.core.freezing import Calendar
 from orchestrator.core.lease import LeaseKeeper
 from orchestrator.core.model import Concurrency, Policy
-from orchestrator.core.notifications import specs_to_list
+from orchestrator.core.notification_specs import specs_to_list
 from orchestrator.core.pausing import Pauses
 from orchestrator.core.phases import Phases
 from orchestrator.core.plan import Plan, step_to_dict

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
 
-from orchestrator.app.notifying import missing_variables, not_set
-from orchestrator.core.notifications import NotificationSpec
+from orchestrator.core.notification_specs import NotificationSpec, missing_variables, not_set
 from orchestrator.manifest import Release
 
 

@@ -1,27 +1,20 @@
-"""Notifications: which there are, what they are about, and how far they have come."""
+"""How far notifications have come: a part of the run's state, folded from its events."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.core import events as ev
 from orchestrator.core import gate_events as gev
 from orchestrator.core import notification_events as nev
-from orchestrator.core.model import Outcome, TargetState
+from orchestrator.core.model import TargetState
+from orchestrator.core.notification_specs import Moment, NotificationSpec, specs_from_list
 
 if TYPE_CHECKING:
     from orchestrator.core.state import RunState
 
-NotificationKind = Literal["webhook", "slack", "github", "sns"]
-
-Moment = Literal["started", "resumed", "failed", "approval", "rollback", "waiting", "finished"]
-"""What people want to hear of. `waiting`: the process has left, and a resume has to go on."""
-
-MOMENTS: tuple[Moment, ...] = get_args(Moment)
-
-_BAD_ENDS = frozenset({Outcome.FAILED, Outcome.ROLLED_BACK, Outcome.ROLLBACK_FAILED})
 _FAILED = frozenset({TargetState.FAILED, TargetState.STOPPED, TargetState.TIMED_OUT, TargetState.ERRORED})
 
 
@@ -42,36 +35,6 @@ _OF_INTEREST = frozenset(
     }
 )
 """What `NotificationState` is folded from; all that is a moment is among it."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class NotificationSpec:
-    """One notification of the manifest, resolved. Holds no secret, only the names of variables that do."""
-
-    name: str
-    kind: NotificationKind
-    events: tuple[Moment, ...]
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    """What only its kind has, by the manifest's names."""
-
-    def wants(self, moment: Moment, state: RunState) -> bool:
-        """`failed` is also about the end of a run that hasn't gone well."""
-        if moment == "finished" and "failed" in self.events and state.outcome in _BAD_ENDS:
-            return True
-        return moment in self.events
-
-
-def specs_to_list(specs: Sequence[NotificationSpec]) -> list[dict[str, Any]]:
-    """JSON-ready; `specs_from_list` reads it back."""
-    return [
-        {"name": spec.name, "kind": spec.kind, "events": list(spec.events), "settings": dict(spec.settings)}
-        for spec in specs
-    ]
-
-
-def specs_from_list(data: Sequence[Mapping[str, Any]] | None) -> tuple[NotificationSpec, ...]:
-    """Also of a journal that knows nothing of them."""
-    return tuple(NotificationSpec(**{**each, "events": tuple(each["events"])}) for each in data or ())
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,13 +21,8 @@ from orchestrator.core.notification_events import (
     NotificationFailed,
     NotificationOpened,
 )
-from orchestrator.core.notifications import (
-    Moment,
-    NotDeliveredError,
-    Notice,
-    NotificationSpec,
-    moment_of,
-)
+from orchestrator.core.notification_specs import Moment, NotificationSpec
+from orchestrator.core.notifications import NotDeliveredError, Notice, moment_of
 from orchestrator.core.ports import Receiver
 from orchestrator.core.recorder import Recorder
 from orchestrator.core.state import RunState

@@ -30,7 +30,7 @@ from orchestrator.core.model import (
     revision_from_api,
     revision_to_api,
 )
-from orchestrator.core.notifications import NotificationSpec
+from orchestrator.core.notification_specs import NotificationSpec
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

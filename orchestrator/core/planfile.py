@@ -25,7 +25,7 @@ from orchestrator.core.model import (
     revision_from_api,
     revision_to_api,
 )
-from orchestrator.core.notifications import specs_from_list, specs_to_list
+from orchestrator.core.notification_specs import specs_from_list, specs_to_list
 from orchestrator.core.plan import Plan, Step, step_from_dict, step_to_dict
 from orchestrator.core.shapes import status_of
 from orchestrator.core.times import format_time, parse_time

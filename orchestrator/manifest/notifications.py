@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from orchestrator.core.notifications import MOMENTS, Moment, NotificationSpec
+from orchestrator.core.notification_specs import MOMENTS, Moment, NotificationSpec
 from orchestrator.manifest.nodes import Map, Node, Place, Plain, descend
 from orchestrator.manifest.notification_models import RUN_TIME_NAMES, GitHubNotification, Notification
 from orchestrator.manifest.problems import did_you_mean

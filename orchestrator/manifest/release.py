@@ -10,7 +10,7 @@ from typing import Protocol
 from orchestrator.core.controls import NO_CONTROLS, Controls
 from orchestrator.core.freezing import FreezeWindow
 from orchestrator.core.model import Concurrency, Policy, Target
-from orchestrator.core.notifications import NotificationSpec
+from orchestrator.core.notification_specs import NotificationSpec
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

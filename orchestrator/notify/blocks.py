@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from orchestrator.core.notifications import Moment, NotificationSpec
+from orchestrator.core.notification_specs import Moment, NotificationSpec
 from orchestrator.core.state import RunState, TargetRun
 from orchestrator.wording.facts import state_counts
 from orchestrator.wording.notices import (

@@ -8,7 +8,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 from orchestrator.core.model import Outcome
-from orchestrator.core.notifications import NotDeliveredError, Notice, NotificationSpec, Told
+from orchestrator.core.notification_specs import NotificationSpec
+from orchestrator.core.notifications import NotDeliveredError, Notice, Told
 from orchestrator.core.state import RunState
 from orchestrator.notify.http import Answer, Http
 from orchestrator.wording.notices import expand, headline, names_of

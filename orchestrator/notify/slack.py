@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from orchestrator.core.notifications import NotDeliveredError, Notice, NotificationSpec, Told
+from orchestrator.core.notification_specs import NotificationSpec
+from orchestrator.core.notifications import NotDeliveredError, Notice, Told
 from orchestrator.core.state import RunState
 from orchestrator.notify.blocks import message
 from orchestrator.notify.http import Answer, Http

@@ -11,7 +11,8 @@ import anyio
 
 from orchestrator.core.errors import AnswerLostError, CallError, ThrottledError
 from orchestrator.core.model import Location
-from orchestrator.core.notifications import NotDeliveredError, Notice, NotificationSpec, Told
+from orchestrator.core.notification_specs import NotificationSpec
+from orchestrator.core.notifications import NotDeliveredError, Notice, Told
 from orchestrator.core.state import RunState
 from orchestrator.notify.http import CALL
 from orchestrator.notify.webhook import document_of, key_of

@@ -9,7 +9,8 @@ import secrets
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from orchestrator.core.notifications import Notice, NotificationSpec, Told
+from orchestrator.core.notification_specs import NotificationSpec
+from orchestrator.core.notifications import Notice, Told
 from orchestrator.core.state import RunState
 from orchestrator.notify.http import Http
 from orchestrator.wording.notices import as_document, as_text, expand, names_of

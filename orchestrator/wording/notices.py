@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from orchestrator.core.notifications import Moment
+from orchestrator.core.notification_specs import Moment
 from orchestrator.core.outcome import FAILURES, outcome_of
 from orchestrator.core.state import RunState, TargetRun
 from orchestrator.core.times import format_time

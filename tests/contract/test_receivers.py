@@ -19,7 +19,8 @@ from orchestrator.core import events as ev
 from orchestrator.core import gate_events as gev
 from orchestrator.core import notification_events as nev
 from orchestrator.core.model import Location, Outcome, TargetState
-from orchestrator.core.notifications import Moment, NotDeliveredError, Notice, NotificationSpec, specs_to_list
+from orchestrator.core.notification_specs import Moment, NotificationSpec, specs_to_list
+from orchestrator.core.notifications import NotDeliveredError, Notice
 from orchestrator.core.ports import Receiver
 from orchestrator.core.state import RunState
 from orchestrator.notify import GitHubReceiver, Http, SlackMessage, SlackWebhook, SnsReceiver, WebhookReceiver

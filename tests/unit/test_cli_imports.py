@@ -60,6 +60,13 @@ def test_offline_commands_import_no_network(command: list[str], module: str) -> 
     assert modules.isdisjoint(SLOW)
 
 
+def test_validate_knows_nothing_of_runs() -> None:
+    """Forty classes of events are a fifth of what it takes."""
+    modules = imported(["validate", "--verbose", MANIFEST])
+    assert "orchestrator.cli.show_notifications" in modules
+    assert modules.isdisjoint({*SLOW, "orchestrator.core.events"})
+
+
 def test_the_first_help_imports_no_command() -> None:
     modules = imported(["--help"])
     assert modules.isdisjoint(SLOW + PARSERS)

@@ -8,9 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.app.notifying import missing_variables
 from orchestrator.core.errors import InvalidInputError
-from orchestrator.core.notifications import MOMENTS, NotificationSpec, specs_from_list, specs_to_list
+from orchestrator.core.notification_specs import (
+    MOMENTS,
+    NotificationSpec,
+    missing_variables,
+    specs_from_list,
+    specs_to_list,
+)
 from orchestrator.manifest import load
 
 HEAD = """version: 1

@@ -17,15 +17,8 @@ from orchestrator.core import events as ev
 from orchestrator.core import gate_events as gev
 from orchestrator.core import notification_events as nev
 from orchestrator.core.model import Outcome, TargetState
-from orchestrator.core.notifications import (
-    MOMENTS,
-    Moment,
-    NotDeliveredError,
-    Notice,
-    NotificationSpec,
-    Told,
-    specs_to_list,
-)
+from orchestrator.core.notification_specs import MOMENTS, Moment, NotificationSpec, specs_to_list
+from orchestrator.core.notifications import NotDeliveredError, Notice, Told
 from orchestrator.core.notifying import ATTEMPTS, HURRIED, LAST, Notifier
 from orchestrator.core.recorder import Recorder
 from orchestrator.core.state import RunState, fold

@@ -16,7 +16,7 @@ from orchestrator.core import events as ev
 from orchestrator.core.controls import Controls, GateSpec
 from orchestrator.core.merging import PART_OF, PARTS
 from orchestrator.core.model import Concurrency, Location, Outcome, Target, TargetState
-from orchestrator.core.notifications import NotificationSpec
+from orchestrator.core.notification_specs import NotificationSpec
 from orchestrator.core.outcome import outcome_of
 from orchestrator.core.parts import part_id, split
 from orchestrator.core.plan import Plan, Step, order, step_to_dict
