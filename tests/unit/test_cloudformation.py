@@ -235,6 +235,17 @@ def test_state_that_may_still_be_needed_does_not_expire() -> None:
     assert expiring == {"state/runs/": 400, "state/index/": 400}
 
 
+def test_every_change_of_the_function_is_another_version() -> None:
+    """The alias leads to a version, which keeps code and settings as they were when it was made."""
+    made = function_template().data["Resources"]
+    settings = set(re.findall(r"'Ref': '(\w+)'", str(made["Function"]["Properties"])))
+    refs = settings & function_template().data["Parameters"].keys() - {"FunctionName", "ConcurrentInvocations"}
+    named = re.findall(r"\$\{(\w+)\}", made["Version"]["Properties"]["Description"]["Fn::Sub"])
+    assert refs <= set(named)
+    alias, starts = (made[name]["Properties"] for name in ("Alias", "AsynchronousStarts"))
+    assert starts["Qualifier"] == alias["Name"]
+
+
 def test_every_alarm_tells_somebody() -> None:
     for found in (function_template(), template("demo-fleet")):
         alarms = found.resources("AWS::CloudWatch::Alarm")
