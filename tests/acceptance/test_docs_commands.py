@@ -13,7 +13,7 @@ import pytest
 from rig import MakeRig, Programs, fleet_of
 
 SCRATCH = pages.ROOT / "tests" / "docs_scratch"
-DEADLINE = 120
+DEADLINE = 240
 
 
 def pages_that_run() -> list[Path]:
