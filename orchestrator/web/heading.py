@@ -56,12 +56,13 @@ def _run(run: str, picture: Picture) -> Markup:
 
 def status(picture: Picture, *, id_: str | None = "status") -> Markup:
     """The outcome and the counts, and nothing that only the time changes: what a screen reader is told of changes."""
+    said_below = bool(picture.state.targets) and id_ is not None  # by the buttons that choose among the states
     word = standing(picture.state, alive=picture.view.alive) if picture.state.run else "unknown"
     return tag(
         "p",
         outcome_word(word),
         " ",
-        tag("span", state_counts(picture.state) or "no targets", class_="counts"),
+        tag("span", state_counts(picture.state) or "no targets", class_="counts unseen" if said_below else "counts"),
         id=id_,
         class_="standing",
         role="status" if id_ is not None else None,

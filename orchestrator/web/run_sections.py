@@ -26,7 +26,8 @@ def upper_half(picture: Picture) -> Markup:
     """From the head to the table."""
     head = tag("header", about(picture), status(picture), clock(picture), class_="run")
     drawings = (graph(picture), timeline(picture))
-    return join([head, attention(picture), troubles(picture), *drawings, whole_table(picture)])
+    choice = chooser(picture) if picture.state.targets else None
+    return join([head, choice, attention(picture), troubles(picture), *drawings, whole_table(picture)])
 
 
 def graph(picture: Picture) -> Markup:
@@ -68,4 +69,4 @@ def whole_table(picture: Picture) -> Markup:
     count = len(picture.state.targets)
     if not count:
         return section("targets", "Targets", tag("p", "This run has no targets."))
-    return section("targets", plural(count, "target").capitalize(), chooser(picture), targets_table(picture))
+    return section("targets", plural(count, "target").capitalize(), targets_table(picture))

@@ -53,6 +53,7 @@ def test_text_has_the_contrast_of_aa_and_lines_that_of_what_is_no_text(scheme: s
 
 def test_both_schemes_know_the_same_colours() -> None:
     used = set(re.findall(r"var\(--([\w-]+)", CSS)) - {"tone", "soft"}
+    used -= {"row", "others", "dim", *TargetState, *(f"lit-{state}" for state in TargetState)}
     assert used <= set(colours("light"))
     assert all(colours("dark")[name] != colours("light")[name] for name in used)
 
@@ -61,8 +62,11 @@ def test_every_state_and_outcome_has_its_looks() -> None:
     for state in TargetState:
         assert re.search(rf"\.s-{state}[^{{]*{{ --tone", sheet("drawing.css")), state
         assert f".s-{state}::before" in sheet("style.css")
-        assert f"#show-{state}:checked) :is(a.node, a.row):not(.s-{state})" in sheet("style.css")
-        assert f'#show-{state}:checked) tr[data-state]:not([data-state="{state}"])' in sheet("style.css")
+        assert f".chooser:has(#show-{state}:checked) ~ section {{ --others: none;" in sheet("style.css")
+        assert f'tr[data-state="{state}"] {{ display: var(--{state}, var(--others, var(--row))); }}' in sheet(
+            "style.css"
+        )
+        assert f"a.s-{state} {{ opacity: var(--lit-{state}, var(--dim, 1)); }}" in sheet("style.css")
     for outcome in (*Outcome, "died", "left_running", "unreadable"):
         assert f".o-{outcome}::before" in sheet("style.css")
 
