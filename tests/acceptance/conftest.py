@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from anyio.from_thread import start_blocking_portal
@@ -16,6 +16,9 @@ from rig import REGION, Command, MakeRig, Programs, Rig
 from orchestrator.sandbox.fleet import BucketSpec, FleetSpec, GroupSpec
 from orchestrator.sandbox.options import Faults, SandboxOptions
 from orchestrator.sandbox.server import Sandbox
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 
 @pytest.fixture(scope="session")
@@ -63,3 +66,12 @@ def make_rig(tmp_path: Path, programs: Programs) -> Iterator[MakeRig]:
             return Rig(Command(tmp_path, programs, endpoint.environment()), endpoint, portal)
 
         yield make
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """For one file's tests: while it is there, nothing else in this process may run an event loop of its own."""
+    from browsing import chromium  # noqa: PLC0415 - most tests need none
+
+    with chromium() as found:
+        yield found

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 from bigruns import big_run, halfway_run, plan
-from browsing import Tab, chromium, port_of, serving, tab, told
+from browsing import Tab, port_of, serving, tab, told
 from playwright.sync_api import Browser
 from rig import Command, github
 
@@ -36,12 +35,6 @@ WATCH = """([target, state]) => {
   });
 }"""
 """`found` becomes the moment, in epoch milliseconds, at which the row of the target shows the state."""
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        yield found
 
 
 def finished(target: str, state: TargetState = S.SUCCEEDED) -> ev.TargetFinished:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from bigruns import big_run
-from browsing import Tab, chromium, tab
+from browsing import Tab, tab
 from drawn import edges, nodes, parse
 from markup import Element, read, read_html
 from playwright.sync_api import Browser
@@ -86,12 +84,6 @@ def test_runs_that_are_odd_are_reported_as_far_as_they_can_be_read(command: Comm
     assert "no targets" in document(command.folder / "x.html").text
     assert not [path for path in command.folder.iterdir() if path.name.startswith(".x.html")], "no half of one"
     assert command("graph", run).code == 2
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        yield found
 
 
 def test_a_browser_sees_nothing_in_a_hostile_report_but_what_we_put_there_and_everybody_can_use_it(
