@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from orchestrator.core.model import TargetState
 from orchestrator.core.outcome import FAILURES
-from orchestrator.core.state import TargetRun
+from orchestrator.core.state import RunState, TargetRun
 
 S = TargetState
 
@@ -31,18 +31,27 @@ _RANK: Mapping[TargetState, int] = {
 """What has failed or is failing stands first, then what runs, what is held up, what is to come, and what is done."""
 
 
-def choose(targets: Sequence[TargetRun], height: int) -> list[TargetRun]:
+IN_LINE = 3
+"""Of those that only wait for a free place so many are shown before what is done: they all say the same."""
+
+_LAST = 10
+
+
+def choose(state: RunState, height: int) -> list[TargetRun]:
     """Those that fit, with a line for the rest. Failed ones leave two thirds of the room to what still goes on."""
-    ordered = sorted(targets, key=_order)
-    if len(ordered) <= height:
-        return ordered
+    targets = list(state.targets.values())
+    if len(targets) <= height:
+        return sorted(targets, key=_order)
+    crowd = {target.id for target in [each for each in targets if _is_in_line(each, state)][IN_LINE:]}
+    ordered = sorted(targets, key=lambda target: (_LAST, 0.0) if target.id in crowd else _order(target))
     room = max(1, height - 1)
     failed = [target for target in ordered if target.state in FAILURES]
     others = [target for target in ordered if target.state not in FAILURES]
     going = sum(not target.state.is_final for target in others)
     for_failed = max(room // 3, room - going)
     kept = failed[:for_failed]
-    return sorted([*kept, *others[: room - len(kept)]], key=_order)
+    shown = {target.id for target in (*kept, *others[: room - len(kept)])}
+    return [target for target in ordered if target.id in shown]
 
 
 def _order(target: TargetRun) -> tuple[int, float]:
@@ -51,6 +60,14 @@ def _order(target: TargetRun) -> tuple[int, float]:
     if target.state.is_final:
         return rank, -(target.ended_at or 0.0)
     return rank, target.started_at or 0.0
+
+
+def _is_in_line(target: TargetRun, state: RunState) -> bool:
+    """It could start, if there were a place."""
+    if target.state is not S.PENDING:
+        return False
+    needs = (state.targets.get(name) for name in target.needs)
+    return all(need is None or need.lets_others_go for need in needs)
 
 
 def is_failing(target: TargetRun) -> bool:

@@ -61,7 +61,7 @@ def rows(moment: Moment, *, width: int, height: int) -> list[Line]:
     targets = list(moment.state.targets.values())
     if not targets:
         return []
-    shown = choose(targets, height)
+    shown = choose(moment.state, height)
     names = column([one_line(target.id) for target in shown], _name_limit(width))
     states = column([target.state for target in shown], 12)
     lines: list[Line] = []

@@ -168,6 +168,18 @@ def test_of_many_the_failed_leave_room_for_those_that_go_on() -> None:
     assert shown[-1] == "… and 481 more: 34 failed, 7 running, 410 pending, 30 succeeded"
 
 
+def test_of_those_that_only_wait_for_a_place_a_few_stand_for_all() -> None:
+    names = [f"a{number:02}/g" for number in range(60)]
+    story = Story({**dict.fromkeys(names, ()), "z/g": names[50:51]}).begin()
+    for name in names[:5]:
+        story.start(name).succeed(name, after=1.0)
+    story.start(names[5])
+    shown = [line.split()[1] for line in rows(story)[:-1]]
+    assert shown[:10] == ["a05/g", "a06/g", "a07/g", "a08/g", "z/g", "a04/g", "a03/g", "a02/g", "a01/g", "a00/g"]
+    assert shown[10:] == [f"a{number:02}/g" for number in range(9, 18)]
+    assert rows(story)[-1] == "… and 42 more: 42 pending"
+
+
 def test_without_more_than_ascii_it_is_ascii() -> None:
     story = half_way()
     lines = frame(story.state, now=story.now, width=199, height=24, beside=Surroundings(glyphs=PLAIN))
