@@ -30,8 +30,11 @@ from orchestrator.core.state import RunState
 ATTEMPTS = 5
 """At one delivery."""
 
-FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
-"""Seconds between attempts; each is twice the one before."""
+FIRST_PAUSE = 1.0
+"""Seconds between the first two attempts; each pause is twice the one before."""
+
+LONGEST_PAUSE = 300.0
+"""Seconds that a receiver is left alone, whatever it asks for."""
 
 LAST = 6.0
 """Seconds that the last deliveries have, all together, when the run has ended. CI kills some 7 s after a signal."""
@@ -188,7 +191,7 @@ class _Line:
             if fault.final or attempt == ATTEMPTS or (self.closing.is_set() and self._pending):
                 self._fail(str(fault))
                 return
-            await self._pause(min(fault.retry_after or pause, LONGEST_PAUSE))
+            await self._pause(min(pause if fault.retry_after is None else fault.retry_after, LONGEST_PAUSE))
             pause *= 2
 
     async def _attempt(self, notice: Notice) -> NotDeliveredError | None:

@@ -94,6 +94,17 @@ def test_a_receiver_that_hangs_delays_and_fails_nothing(make_rig: MakeRig) -> No
         assert len(rig.deployments()) == 4
 
 
+def test_a_rehearsal_tells_nobody_unless_it_is_asked_to(make_rig: MakeRig) -> None:
+    with receivers() as told:
+        _, run = prepared(make_rig, told, f"{{hook: {{type: webhook, url: '{told.url}/hook'}}}}")
+        silent = run("apply", "release.yaml", "--sandbox", "--time-scale", "0")
+        assert (silent.code, told.calls) == (0, [])
+        assert "a rehearsal: 1 notification not sent; --notify sends them" in silent.err
+        loud = run("apply", "release.yaml", "--sandbox", "--time-scale", "0", "--notify")
+        assert loud.code == 0, loud.err
+        assert [each["event"] for each in hooks(told)] == ["started", "finished"]
+
+
 def seconds(run: Command, name: str) -> float:
     """From the run's first event to its end."""
     events = [json.loads(line) for line in (run.folder / name).read_text().splitlines()]
