@@ -35,7 +35,8 @@ def test_a_failed_release_on_github(make_rig: MakeRig) -> None:
     fails = Failure(target="api/g", log_tail=LOG, message="exit code 1 ##[group]forged")
     rig = make_rig([f"{name}/g" for name in names], faults=Faults(failures=(fails,)), time_scale=100)
     summary = rig.command.folder / "summary.md"
-    rig = in_ci(rig, GITHUB_ACTIONS="true", GITHUB_STEP_SUMMARY=str(summary), ORCHESTRATOR_JUNIT="junit.xml")
+    log_to = {"ORCHESTRATOR_LOG_FILE": "run.log", "ORCHESTRATOR_LOG_FORMAT": "json", "ORCHESTRATOR_LOG_LEVEL": "debug"}
+    rig = in_ci(rig, GITHUB_ACTIONS="true", GITHUB_STEP_SUMMARY=str(summary), ORCHESTRATOR_JUNIT="junit.xml", **log_to)
     rig.command.write(github(names, policy="{on_failure: continue}"))
     ended = rig.command("apply", "release.yaml", "--output", "json", "--events", "events.jsonl")
     assert ended.code == 3
@@ -52,9 +53,26 @@ def test_a_failed_release_on_github(make_rig: MakeRig) -> None:
     text = summary.read_text(encoding="utf-8")
     assert text.startswith("### ❌ test to default: failed\n")
     assert not re.search(r"<b>|##\[|\x1b|\x00", text)
+    check_log((rig.command.folder / "run.log").read_text(), rig)
     status = rig.command("status")  # the summary of a run that is looked at later is tamed, too
     assert "# #[add-path]/tmp/evil" in status.out
     ci_logs.github(status.out.splitlines())
+
+
+def check_log(text: str, rig: Rig) -> None:
+    """Calls have AWS's request ids, and belong to a run and a target; nothing of a secret or of a bundle is there."""
+    records = [json.loads(line) for line in text.splitlines()]
+    (run,) = {each["run"] for each in records} - {None}
+    created = [each for each in records if each.get("operation") == "CreateDeployment"]
+    assert {(each["run"], each["target"]) for each in created} == {
+        (run, f"{name}/g") for name in ("web", "api", "jobs")
+    }
+    calls = [each for each in records if each["logger"] == "orchestrator.aws.calls"]
+    assert all(each["request_id"] and each["status"] == 200 and each["seconds"] >= 0 for each in calls)
+    assert [each["target"] for each in records if each["level"] == "error"] == ["api/g"]
+    assert rig.command.environment["AWS_SECRET_ACCESS_KEY"] not in text
+    assert "Authorization" not in text
+    assert records[-1]["message"] == "exit code 3"
 
 
 def test_a_release_that_is_left_on_gitlab(make_rig: MakeRig) -> None:
