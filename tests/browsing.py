@@ -101,7 +101,7 @@ def tab(browser: Browser, **context: Any) -> Iterator[Tab]:
         found.page.on("console", said)
         found.page.on("pageerror", lambda error: found.complaints.append(str(error)))
         found.page.on("dialog", asked)
-        found.page.set_default_timeout(15_000)
+        found.page.set_default_timeout(45_000)
         yield found
 
 

@@ -42,7 +42,7 @@ async def answer_to(port: int, raw: bytes) -> bytes:
     """All that comes until the connection is closed. What is sent is sent as it is."""
     async with await anyio.connect_tcp("127.0.0.1", port) as connection:
         await connection.send(raw)
-        with anyio.fail_after(10):
+        with anyio.fail_after(30):
             return b"".join([piece async for piece in connection])
 
 
@@ -81,7 +81,7 @@ class Events:
 
     async def _line(self) -> str:
         try:
-            with anyio.fail_after(10):
+            with anyio.fail_after(30):
                 line = (await self.stream.receive_until(b"\n", 2**24)).decode()
         except anyio.IncompleteRead:
             raise EOFError from None
