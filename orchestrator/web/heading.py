@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from orchestrator.core.gate_state import GateRun
 from orchestrator.core.model import TargetState
+from orchestrator.core.outcome import FAILURES
 from orchestrator.core.state import RunState
 from orchestrator.web.html import NOTHING, Content, Markup, join, tag
 from orchestrator.web.links import run_url
@@ -55,22 +56,19 @@ def _run(run: str, picture: Picture) -> Markup:
 
 
 def status(picture: Picture, *, id_: str | None = "status") -> Markup:
-    """The outcome and the counts, and nothing that only the time changes: what a screen reader is told of changes."""
-    said_below = bool(picture.state.targets) and id_ is not None  # by the buttons that choose among the states
+    """The outcome, and how many have failed: what a screen reader is told of each change, and so no more."""
     word = standing(picture.state, alive=picture.view.alive) if picture.state.run else "unknown"
-    return tag(
-        "p",
-        outcome_word(word),
-        " ",
-        tag("span", state_counts(picture.state) or "no targets", class_="counts unseen" if said_below else "counts"),
-        id=id_,
-        class_="standing",
-        role="status" if id_ is not None else None,
-    )
+    failed = sum(target.state in FAILURES for target in picture.state.targets.values())
+    more = f", {failed} failed" if failed and word != "failed" else f" ({failed})" if failed else None
+    live = "status" if id_ is not None else None
+    return tag("p", outcome_word(word), more, id=id_, class_="standing", role=live)
 
 
 def clock(picture: Picture, *, id_: str | None = "clock") -> Markup:
-    """How far it has come, how long it has taken, and when it is likely to end."""
+    """How far it has come, how long it has taken, and when it is likely to end; and how many are in which state.
+
+    That last is seen on the buttons that choose among the states, where there are any.
+    """
     state = picture.state
     total = len(state.targets)
     done = sum(target.state.is_final for target in state.targets.values())
@@ -79,7 +77,9 @@ def clock(picture: Picture, *, id_: str | None = "clock") -> Markup:
     if state.started_at is not None:
         words += f" in {duration(end - state.started_at)}"
     bar = tag("progress", value=done, max=max(1, total), aria_label="Targets that are done") if total else NOTHING
-    return tag("p", bar, " ", words, *_left(picture), id=id_, class_="clock")
+    buttons = total > 0 and id_ is not None
+    counts = tag("span", f" ({state_counts(state) or 'no targets'})", class_="counts unseen" if buttons else "counts")
+    return tag("p", bar, " ", words, *_left(picture), counts, id=id_, class_="clock")
 
 
 def _left(picture: Picture) -> tuple[Content, ...]:

@@ -317,6 +317,6 @@ def test_a_rehearsal_is_watched_to_its_end(command: Command, browser: Browser) -
             seen.open(url + "runs/latest")
             seen.shows("one/g", "succeeded")
             seen.waits_for("over")
-            assert "3 succeeded" in seen.page.inner_text("#status")
+            assert "3 succeeded" in seen.page.inner_text("#clock")
             out, _ = process.communicate(timeout=30)
     assert process.returncode == 0, out
