@@ -46,10 +46,11 @@ class Family:
 
 def render(families: Iterable[Family], form: Format) -> bytes:
     """The whole answer to a scrape."""
-    parts = [part for family in families for part in (_header(family, form), family.text)]
+    # Encoded one by one: who holds the interpreter for one step on all of it holds up the event loop.
+    parts = [part.encode() for family in families for part in (_header(family, form), family.text)]
     if form.openmetrics:
-        parts.append("# EOF\n")
-    return "".join(parts).encode()
+        parts.append(b"# EOF\n")
+    return b"".join(parts)
 
 
 def gauge(name: str, help_text: str, samples: Iterable[tuple[Mapping[str, str], float]]) -> Family:
