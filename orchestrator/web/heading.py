@@ -59,7 +59,7 @@ def status(picture: Picture, *, id_: str | None = "status") -> Markup:
     """The outcome, and how many have failed: what a screen reader is told of each change, and so no more."""
     word = standing(picture.state, alive=picture.view.alive) if picture.state.run else "unknown"
     failed = sum(target.state in FAILURES for target in picture.state.targets.values())
-    more = f", {failed} failed" if failed and word != "failed" else f" ({failed})" if failed else None
+    more = f" · {failed} failed" if failed and word != "failed" else f" ({failed})" if failed else None
     live = "status" if id_ is not None else None
     return tag("p", outcome_word(word), more, id=id_, class_="standing", role=live)
 

@@ -228,7 +228,7 @@ def test_how_it_stands_and_how_long_it_will_take() -> None:
     assert clock.endswith(" UTC (4 running, 9 pending, 27 succeeded)")
     over = page_of(view_of(finished_run(40), alive=False))
     failing = page_of(view_of(big_run(40, states=[S.FAILED, S.RUNNING])))
-    assert failing.one("p", id="status").text == "running, 20 failed"
+    assert failing.one("p", id="status").text == "running · 20 failed"
     assert " left" not in over.one("p", id="clock").text
 
 
