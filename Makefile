@@ -7,7 +7,7 @@ AWSCLI := .venv-awscli
 AXE    := tests/browser/node_modules/axe-core/axe.min.js
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test programs lint format unit simulate kills mutants large conformance bench pictures lambda constraints clean
+.PHONY: help demo test programs lint format unit simulate kills scale launches mutants large conformance bench pictures lambda constraints clean
 
 help: ## What there is to make
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -43,8 +43,16 @@ simulate: $(VENV)/.installed ## Random runs in virtual time, SEEDS of them; prin
 	$(BIN)/python tests/simulate.py --seeds $(SEEDS)
 
 KILLS ?= 50
+LAUNCH_KILLS ?= 12
 kills: $(VENV)/.installed ## Kills the command KILLS times, over a network that cuts, and goes on elsewhere; make test does 20
 	ORCHESTRATOR_KILLS=$(KILLS) $(BIN)/pytest --capture=no tests/acceptance/test_kills.py
+
+scale: $(VENV)/.installed ## What launched runs cost, from 10 targets to 1,000 in 100 accounts, in virtual time: the tables of docs/scale.md
+	$(BIN)/python tests/scale.py
+
+launches: $(VENV)/.installed $(AWSCLI)/.installed ## The durable function loses LAUNCH_KILLS workers in the middle of steps, and one at each boundary
+	ORCHESTRATOR_LAUNCH_KILLS=$(LAUNCH_KILLS) ORCHESTRATOR_TEST_AWS=$(CURDIR)/$(AWSCLI)/bin/aws \
+		$(BIN)/pytest --capture=no tests/acceptance/test_launch.py -k lost
 
 mutants: $(VENV)/.installed ## Breaks the engine in one place at a time: the simulation must notice, each time
 	$(BIN)/python tests/mutants.py

@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -62,6 +63,7 @@ class Workers:
     def __init__(self, environment: Mapping[str, str], fates: Fates, log: Path) -> None:
         self.fates = fates
         self.invocations = 0
+        self.failed = 0
         self.busy = 0.0
         self._log = log.open("a")
         self._process = subprocess.Popen(
@@ -91,6 +93,13 @@ class Workers:
     def is_busy(self) -> bool:
         return self._pid is not None
 
+    def terminate(self) -> bool:
+        """Tells the worker, if there is one, that it is about to be taken away. Whether there was one."""
+        if self._pid is None:
+            return False
+        os.kill(self._pid, signal.SIGTERM)
+        return True
+
     # --- the SDK's protocol ------------------------------------------------------------------------------------------
 
     def create_invocation_input(self, execution: Any) -> DurableExecutionInvocationInput:
@@ -114,6 +123,7 @@ class Workers:
         if timer is not None:
             timer.cancel()
         if "result" not in answer:
+            self.failed += 1
             raise RuntimeError(f"the invocation failed: {answer}")
         output = DurableExecutionInvocationOutput.from_dict(answer["result"])
         return InvokeResponse(output, request_id=str(uuid.uuid4()))
@@ -203,21 +213,33 @@ class LambdaService:
         known = self.started.get(name)
         if known is not None and known[0] != body:
             return 409, {"x-amzn-errortype": "DurableExecutionAlreadyStartedException"}, {"message": name}
-        if known is None:
-            output = self.executor.start_execution(
-                StartDurableExecutionInput(
-                    account_id="000000000000",
-                    function_name="orchestrator",
-                    function_qualifier="live",
-                    execution_name=name,
-                    execution_timeout_seconds=0,
-                    execution_retention_period_days=1,
-                    input=body.decode(),
-                )
+        if known is not None:
+            return 202, {"X-Amz-Durable-Execution-Arn": known[1]}, None
+        if self.workers.is_busy:  # the SDK's runner does one thing at a time, and this comes from what it does
+            threading.Thread(target=self._start_once_free, args=(name, body), daemon=True).start()
+            return 202, {}, None
+        return 202, {"X-Amz-Durable-Execution-Arn": self._start(name, body)}, None
+
+    def _start_once_free(self, name: str, body: bytes) -> None:
+        while self.workers.is_busy:
+            time.sleep(0.02)
+        self._start(name, body)
+
+    def _start(self, name: str, body: bytes) -> str:
+        output = self.executor.start_execution(
+            StartDurableExecutionInput(
+                account_id="000000000000",
+                function_name="orchestrator",
+                function_qualifier="live",
+                execution_name=name,
+                execution_timeout_seconds=0,
+                execution_retention_period_days=1,
+                input=body.decode(),
             )
-            assert output.execution_arn is not None
-            known = self.started[name] = (body, output.execution_arn)
-        return 202, {"X-Amz-Durable-Execution-Arn": known[1]}, None
+        )
+        assert output.execution_arn is not None
+        self.started[name] = (body, output.execution_arn)
+        return output.execution_arn
 
     def checkpoint(self, arn: str, body: bytes) -> Any:
         request = CheckpointDurableExecutionRequest.from_dict(json.loads(body), arn)

@@ -138,7 +138,7 @@ class World:
     def _engine(
         self, plan: Plan, recorder: Recorder, artifacts: Artifacts, policy: Policy, calendar: Calendar | None = None
     ) -> Engine:
-        regions = {location: self._region(recorder) for location in {t.location for t in self.targets}}
+        regions = {location: self._region(recorder, location) for location in {t.location for t in self.targets}}
         return Engine(
             plan,
             recorder=recorder,
@@ -172,12 +172,16 @@ class World:
         self.children[run] = FoundJournal(found, is_dead=lambda: getattr(self.journal, "is_dead", False))
         yield self.children[run]
 
-    def _region(self, recorder: Recorder) -> Region:
+    def transport_to(self, location: Location) -> Transport:
+        """The way to CodeDeploy there."""
+        return self.transport or self.codedeploy
+
+    def _region(self, recorder: Recorder, location: Location) -> Region:
         def throttled(operation: str, rate: float) -> None:
             recorder.record(ApiThrottled(service="codedeploy", operation=operation, region="eu-west-1", rate=rate))
 
         codedeploy = CodeDeploy(
-            self.transport or self.codedeploy,
+            self.transport_to(location),
             Budget(rate=self.rate),
             random=random.Random(7),  # noqa: S311 - jitter, not secrets
             patience=Patience(),

@@ -8,7 +8,6 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from math import inf
 from typing import TextIO
 
 import anyio
@@ -23,19 +22,18 @@ from orchestrator.app.services import AWS_POLL_INTERVAL, SANDBOX_POLL_INTERVAL, 
 from orchestrator.app.stored import StoredFirst, find_stored
 from orchestrator.app.stores import Hold, State, hold_lease, open_state
 from orchestrator.app.views import ViewOptions, open_views
-from orchestrator.core.conducting import Look, Order
+from orchestrator.core.conducting import Look, Order, is_over, report
 from orchestrator.core.errors import OrchestratorError, StateError, UsageError
 from orchestrator.core.events import ReleaseRollbackRequested, RunResumed, RunStarted
 from orchestrator.core.lease import LeaseTiming
 from orchestrator.core.locks import LockedError
 from orchestrator.core.model import Concurrency, Policy
-from orchestrator.core.outcome import FAILURES
 from orchestrator.core.pausing import Pauses, must_reopen
 from orchestrator.core.plan import Plan
 from orchestrator.core.ports import Artifacts
 from orchestrator.core.recorder import Recorder
 from orchestrator.core.runs import FencedError
-from orchestrator.core.state import RunState, fold
+from orchestrator.core.state import fold
 
 REOPENINGS = 3
 """So many times a journal is opened that others have written to meanwhile."""
@@ -91,8 +89,8 @@ async def _look_in(order: Order, options: LookOptions, kept: State) -> Look | No
     async with AsyncExitStack() as stack:
         journal = await stack.enter_async_context(kept.runs.open_journal(order.run, new=False))
         state = fold(journal.found.records)
-        if _is_over(state, order):
-            return _report(state, due=None)
+        if is_over(state, order):
+            return report(state, None, time.time())
         started = started_of(journal.found.records, order.run)
         plan = recorded_plan(started)
         targets = [step.target for step in plan.steps]
@@ -123,7 +121,7 @@ async def _look_in(order: Order, options: LookOptions, kept: State) -> Look | No
             runs=kept.runs,
         )
         _see_that_it_is_ours(hold)
-        return _report(state, due)
+        return report(state, due, time.time())
 
 
 def _run_options(started: RunStarted, order: Order, options: LookOptions, *, near: bool) -> RunOptions:
@@ -151,25 +149,3 @@ async def _artifacts(plan: Plan, recorder: Recorder, services: Services) -> Arti
 def _see_that_it_is_ours(hold: Hold) -> None:
     if hold.keeper.lost.is_set():
         raise StateError("the lease was lost: another process goes on with the run, or it was unlocked")
-
-
-def _is_over(state: RunState, order: Order) -> bool:
-    """Whether a look has nothing to do: it has ended, or somebody wants it left alone."""
-    if order.go_back is not None and state.rollback is None:
-        return False
-    left = state.cancelled is not None and state.detached is not None
-    return (state.is_finished and not state.awaits_rollback) or left
-
-
-def _report(state: RunState, due: float | None) -> Look:
-    now = time.time()
-    targets = state.targets.values()
-    return Look(
-        at=round(now, 3),
-        due=None if due is None else round(now + 10 * 86400 if due == inf else due, 3),
-        over=_is_over(state, Order(run=state.run)),
-        failed=sum(target.state in FAILURES for target in targets),
-        changed=any(target.was_changed for target in targets),
-        goes_back=None if state.rollback is None else state.rollback.scope,
-        people=any(gate.kind == "approval" and gate.passed is None for gate in state.gates.gates.values()),
-    )

@@ -13,13 +13,19 @@ from math import ceil
 from typing import Any, Protocol
 
 from orchestrator.core.errors import StateError, UsageError
+from orchestrator.core.outcome import FAILURES
+from orchestrator.core.state import RunState
 
 LONGEST_PAUSE = 900.0
 """Seconds after which a run is looked in on whatever it waits for: a word that got lost only delays it."""
 
-TOGETHER = 2.0
-"""Who is due within so many seconds is looked in on at once; and a share of the pause, see below."""
-SHARE_OF_PAUSE = 0.1
+EARLY = 0.3
+"""A part is looked in on early by up to this share of its pause where another one is due: a round is an invocation."""
+EARLIEST = 20.0
+"""And by no more than so many seconds."""
+
+NEVER = 864_000.0
+"""Seconds that stand for never, in a number that JSON has."""
 
 SHORT = 20.0
 """A pause of less than so many seconds can't be cut short; nobody waits for that."""
@@ -100,6 +106,28 @@ class Launched:
         return self.parts != (self.run,)
 
 
+def is_over(state: RunState, order: Order) -> bool:
+    """Whether a look has nothing to do: the run has ended, or somebody wants it left alone."""
+    if order.go_back is not None and state.rollback is None:
+        return False
+    left = state.cancelled is not None and state.detached is not None
+    return (state.is_finished and not state.awaits_rollback) or left
+
+
+def report(state: RunState, due: float | None, now: float) -> Look:
+    """What a look has found. `due`: when the next is, where all was at rest; `now`: both in epoch seconds."""
+    targets = state.targets.values()
+    return Look(
+        at=round(now, 3),
+        due=None if due is None else round(min(due, now + NEVER), 3),
+        over=is_over(state, Order(run=state.run)),
+        failed=sum(target.state in FAILURES for target in targets),
+        changed=any(target.was_changed for target in targets),
+        goes_back=None if state.rollback is None else state.rollback.scope,
+        people=any(gate.kind == "approval" and gate.passed is None for gate in state.gates.gates.values()),
+    )
+
+
 def event_of(launched: Launched) -> dict[str, Any]:
     """What an execution is started with; `launched_from` reads it back."""
     return {**asdict(launched), "parts": list(launched.parts), "protocol": PROTOCOL}
@@ -151,6 +179,11 @@ class _Part:
     def is_over(self) -> bool:
         return self.look is not None and self.look.over
 
+    @property
+    def slack(self) -> float:
+        """Seconds by which it may be looked in on before it is due."""
+        return 0.0 if self.look is None else min(EARLIEST, EARLY * max(0.0, self.due - self.look.at))
+
 
 @dataclass(slots=True)
 class Conductor:
@@ -161,7 +194,8 @@ class Conductor:
     _parts: dict[str, _Part] = field(init=False)
     _now: float = field(init=False, default=0.0)
     """As of the last look, or of the end of the pause after it."""
-    _operations: int = field(init=False, default=0)
+    operations: int = field(init=False, default=0)
+    """Of this execution, so far."""
 
     def __post_init__(self) -> None:
         self._parts = {run: _Part(run=run) for run in self.launched.parts}
@@ -173,7 +207,7 @@ class Conductor:
             await self._look(due)
             if all(part.is_over for part in self._parts.values()) and not self._owe():
                 break
-            if self._operations > MOST_OPERATIONS:
+            if self.operations > MOST_OPERATIONS:
                 await self.worker.go_on_afresh(self.launched.generation + 1)
                 return "continued"
             due = await self._pause()
@@ -181,7 +215,7 @@ class Conductor:
 
     async def _look(self, parts: Sequence[_Part]) -> None:
         orders = [self._order(part) for part in parts]
-        self._operations += 1 if len(orders) == 1 else 1 + 2 * len(orders)
+        self.operations += 1 if len(orders) == 1 else 1 + 2 * len(orders)
         for part, look in zip(parts, await self.worker.look(orders), strict=True):
             self._take(part, look)
             self._now = max(self._now, look.at)
@@ -230,11 +264,10 @@ class Conductor:
         earliest = self._now if owing else min(part.due for part in going)
         seconds = max(1, ceil(min(LONGEST_PAUSE, earliest - self._now)))
         wakeable = seconds > SHORT
-        self._operations += 2 if wakeable else 1
+        self.operations += 2 if wakeable else 1
         woken = await self.worker.pause(seconds, wakeable=wakeable)
         if woken:
             return [*going, *owing]
         self._now += seconds
-        slack = max(TOGETHER, SHARE_OF_PAUSE * seconds)
         longest = seconds >= LONGEST_PAUSE
-        return [part for part in going if longest or part.due <= self._now + slack] + owing
+        return [part for part in going if longest or part.due - part.slack <= self._now] + owing

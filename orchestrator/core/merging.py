@@ -88,21 +88,25 @@ class Merger:
 
 
 def merged(run: str, own: Sequence[ev.Record], parts: Mapping[str, Sequence[ev.Record]]) -> Iterator[ev.Record]:
-    """All records as the whole run's: by time, but what the run itself says of its end comes last."""
+    """All records as the whole run's."""
     merger = Merger(run)
-    for record in merged_order(own, [record for records in parts.values() for record in records], own_run=run):
+    for record in merged_order(own, [record for records in parts.values() for record in records]):
         if (taken := merger.take(record)) is not None:
             yield taken
 
 
-def merged_order(own: Sequence[ev.Record], theirs: Sequence[ev.Record], *, own_run: str) -> list[ev.Record]:
-    """These records of the run's journal and of its parts' in the order in which they are to be told."""
-    journals: dict[str, list[ev.Record]] = {own_run: [record for record in own if not _is_of_the_end(record.event)]}
+def merged_order(own: Sequence[ev.Record], theirs: Sequence[ev.Record]) -> list[ev.Record]:
+    """These records of the run's journal and of its parts' in the order in which they are to be told.
+
+    What the run itself has recorded is its launch, and its end; so it stands around the rest, whatever clocks say.
+    """
+    parts: dict[str, list[ev.Record]] = {}
     for record in theirs:
-        journals.setdefault(record.run, []).append(record)
+        parts.setdefault(record.run, []).append(record)
+    begin = [record for record in own if not _is_of_the_end(record.event)]
     end = [record for record in own if _is_of_the_end(record.event)]
     last = max((record.ts for record in theirs), default=0.0)
-    return [*_by_time(journals.values()), *(replace(each, ts=max(each.ts, last)) for each in end)]
+    return [*begin, *_by_time(parts.values()), *(replace(each, ts=max(each.ts, last)) for each in end)]
 
 
 def _is_of_the_end(event: ev.Event) -> bool:

@@ -52,7 +52,7 @@ class WholeTail:
                 self._parts[part] = self._runs.tail(part, [self._theirs])
         await map_limited(self._read_part, self._parts.values(), limit=AT_ONCE)
         # Nothing is awaited from here on: what a reader has gathered that is cancelled before, the next one takes.
-        records = merged_order(self._mine.emptied(), self._theirs.emptied(), own_run=self._run)
+        records = merged_order(self._mine.emptied(), self._theirs.emptied())
         taken = [each for record in records if (each := self._merger.take(record)) is not None]
         fold_into(self.state, taken, f"{self._runs.where}: run {self._run}", self._sinks)
         return len(taken)

@@ -17,6 +17,7 @@ import pytest
 from lambda_service import Fates, LambdaService, Moment
 from rig import MakeRig, Rig, wait_until
 
+from orchestrator.core.conducting import Launched, event_of
 from orchestrator.sandbox.fleet import BucketSpec, FleetSpec, GroupSpec
 
 REGIONS = ("eu-west-1", "us-east-1")
@@ -171,6 +172,7 @@ def test_it_is_cancelled_from_anywhere_and_ctrl_c_only_ends_the_following(make_l
     rig.command.write(manifest(4))
     with rig.command.start("launch", "release.yaml", *FUNCTION, "--events", "events.jsonl") as process:
         wait_until(lambda: len(rig.deployments()) == 2, "both parts have begun")
+        wait_until(service.workers.terminate, "a worker that can be told to go")
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
     assert process.returncode == 8, err
@@ -182,6 +184,7 @@ def test_it_is_cancelled_from_anywhere_and_ctrl_c_only_ends_the_following(make_l
     assert service.result_of(run) == {"run": run, "outcome": "cancelled"}
     assert {each.status for each in rig.deployments()} == {"Stopped"}
     assert len(rig.deployments()) == 2
+    assert service.workers.failed == 0, "SIGTERM ended a look, and nothing else"
 
 
 def test_what_can_t_be_launched_is_said_and_leaves_nothing(make_lambda: MakeLambda) -> None:
@@ -198,7 +201,13 @@ def test_what_can_t_be_launched_is_said_and_leaves_nothing(make_lambda: MakeLamb
     assert unreachable.code == 3, unreachable.err
     assert "go on from here: orchestrator resume" in unreachable.err
     run = run_of(rig)["run"]
-    for part in (1, 2):
-        assert rig.command("resume", f"{run}-p{part}", "--state", STATE).code == 0
+    assert rig.command("resume", run, "--state", STATE).code == 2, "it is its parts that are resumed"
+    assert rig.command("resume", f"{run}-p1", "--state", STATE).code == 0
+    assert (len(rig.deployments()), service.started) == (1, {})
+    # The function does the rest, although what it is started with is another version's.
+    event = event_of(Launched(run=run, state=STATE, parts=(f"{run}-p1", f"{run}-p2")))
+    service.invoke(run, json.dumps({**event, "protocol": 0}).encode())
+    wait_until(lambda: f"{run}-g2" in service.started and service.result_of(f"{run}-g2") is not None, "the end")
+    assert service.result_of(run)["outcome"] == "continued"
+    assert service.result_of(f"{run}-g2")["outcome"] == "succeeded"
     assert len(rig.deployments()) == 2
-    assert service.started == {}
