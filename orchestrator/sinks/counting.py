@@ -35,7 +35,7 @@ class Counter:
         with self._lock:
             values = dict(self._values)
         lines = [f"{self.name}{_braces(self._labels, key)} {number(value)}\n" for key, value in values.items()]
-        return Family(self.name, "counter", self._help, "".join(lines))
+        return Family(self.name, "counter", self._help, "".join(lines).encode())
 
 
 class Histogram:
@@ -61,7 +61,7 @@ class Histogram:
     def family(self) -> Family:
         with self._lock:
             found = list(self._series.values())
-        return Family(self.name, "histogram", self._help, "".join([each.text() for each in found]))
+        return Family(self.name, "histogram", self._help, b"".join([each.lines() for each in found]))
 
     def _new(self, values: tuple[str, ...]) -> _Series:
         return _Series(self.name, self._labels, values, self._bounds)
@@ -81,19 +81,19 @@ class _Series:
         self._lock = Lock()
         self._counts = [0] * (len(bounds) + 1)
         self._sum = 0.0
-        self._text: str | None = None
+        self._lines: bytes | None = None
 
     def observe(self, value: float) -> None:
         with self._lock:
             self._counts[bisect_left(self._bounds, value)] += 1
             self._sum += value
-            self._text = None
+            self._lines = None
 
-    def text(self) -> str:
+    def lines(self) -> bytes:
         with self._lock:
-            if self._text is None:
-                self._text = self._written()
-            return self._text
+            if self._lines is None:
+                self._lines = self._written().encode()
+            return self._lines
 
     def _written(self) -> str:
         counts, head, tail = list(accumulate(self._counts)), self._head, self._tail

@@ -26,25 +26,25 @@ class TargetView:
         self._labels = labels
         self.state = state
         self.overview = overview
-        self._state_lines: str | None = None
-        self._instance_lines: str | None = None
+        self._state_lines: bytes | None = None
+        self._instance_lines: bytes | None = None
 
     def shows(self, target: TargetRun) -> bool:
         """Whether the target still is as it is here."""
         return self.state is target.state and self.overview == target.overview
 
-    def state_lines(self) -> str:
+    def state_lines(self) -> bytes:
         if self._state_lines is None:
             head = f'{_STATE}{{{self._labels},state="'
-            self._state_lines = head + head.join(_state_tails(self.state))
+            self._state_lines = (head + head.join(_state_tails(self.state))).encode()
         return self._state_lines
 
-    def instance_lines(self) -> str:
+    def instance_lines(self) -> bytes:
         if self._instance_lines is None:
             head = f"{_INSTANCES}{{{self._labels},"
             self._instance_lines = "".join(
                 f"{head}{pairs({'status': status})}}} {number(count)}\n" for status, count in self.overview.items()
-            )
+            ).encode()
         return self._instance_lines
 
 
@@ -56,8 +56,8 @@ def view_of(target: TargetRun) -> TargetView:
 def of_each_target(targets: Sequence[TargetView]) -> list[Family]:
     return [
         _counted(targets),
-        Family(_STATE, "gauge", _STATE_HELP, "".join([target.state_lines() for target in targets])),
-        Family(_INSTANCES, "gauge", _INSTANCES_HELP, "".join([target.instance_lines() for target in targets])),
+        Family(_STATE, "gauge", _STATE_HELP, b"".join([target.state_lines() for target in targets])),
+        Family(_INSTANCES, "gauge", _INSTANCES_HELP, b"".join([target.instance_lines() for target in targets])),
     ]
 
 
@@ -67,7 +67,7 @@ def of_all_targets(targets: Sequence[TargetView]) -> list[Family]:
     for target in targets:
         instances.update(target.overview)
     lines = [line(_INSTANCES, {"status": status}, count) for status, count in instances.items()]
-    return [_counted(targets), Family(_INSTANCES, "gauge", _ALL_INSTANCES_HELP, "".join(lines))]
+    return [_counted(targets), Family(_INSTANCES, "gauge", _ALL_INSTANCES_HELP, "".join(lines).encode())]
 
 
 def _counted(targets: Iterable[TargetView]) -> Family:

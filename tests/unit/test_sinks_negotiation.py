@@ -121,7 +121,7 @@ def test_anything_may_stand_in_labels_and_help_and_is_read_back() -> None:
 
 
 def test_a_counter_is_named_as_each_format_wants_it() -> None:
-    family = Family("x_total", "counter", "X.", "x_total 1.0\n")
+    family = Family("x_total", "counter", "X.", b"x_total 1.0\n")
     assert b"# TYPE x_total counter\nx_total 1.0\n" in render([family], TEXT)
     assert b"# TYPE x counter\nx_total 1.0\n# EOF\n" in render([family], OPENMETRICS)
 
