@@ -31,7 +31,7 @@ NOT_NEEDED = ("anycrc",)
 NOT_OURS = ("sandbox", "testing.py", "testing_blobs.py", "testing_gates.py")
 """Of our own package: what rehearses and what tests."""
 MORE_SERVICES = ("lambda",)
-"""Whose models botocore must have, besides those that we call: the durable SDK keeps its checkpoints there."""
+"""Whose models botocore must have, besides those that we call: later durable SDKs keep their checkpoints by it."""
 LEFT_OUT_FOLDERS = {"__pycache__", "tests", "test", "examples", "bin"}
 LEFT_OUT_ENDINGS = {".pyc", ".pyi", ".pyx", ".pxd", ".pxi", ".c", ".h", ".hash", ".so.debug"}
 LEFT_OUT_FILES = {"RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "py.typed"}

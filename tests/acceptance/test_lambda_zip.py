@@ -54,7 +54,7 @@ def imported(unpacked: Path, code: str) -> str:
         text=True,
         check=False,
         cwd=unpacked,
-        env={"AWS_REGION": "eu-west-1", "PATH": os.environ["PATH"]},
+        env={"AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "eu-west-1", "PATH": os.environ["PATH"]},
     )
     assert ended.returncode == 0, ended.stderr
     return ended.stdout
@@ -83,11 +83,26 @@ def test_every_module_finds_what_it_imports(unpacked: Path) -> None:
     assert imported(unpacked, _WALK) == "[] False\n"
 
 
+_HANDLER = """
+from orchestrator.durable import Settings, handler, make_handler
+from aws_durable_execution_sdk_python.lambda_service import LambdaClient
+print(callable(handler), callable(make_handler(Settings(env={}))))
+print(sorted(LambdaClient.initialize_from_env().client.meta.service_model.operation_names))
+"""
+
+
+def test_the_handler_is_there_and_the_sdk_can_keep_its_checkpoints(unpacked: Path) -> None:
+    said = imported(unpacked, _HANDLER).splitlines()
+    assert said[0] == "True True"
+    assert "CheckpointDurableExecution" in said[1]
+    assert "GetDurableExecutionState" in said[1]
+
+
 def test_the_services_that_we_call_have_their_models(unpacked: Path) -> None:
     code = """
 import botocore.session
 session = botocore.session.Session()
-for name in ("s3", "codedeploy", "sts", "cloudwatch", "lambda"):
+for name in ("s3", "codedeploy", "sts", "cloudwatch", "sns"):
     session.get_service_model(name)
 print(session.get_available_services())
 """

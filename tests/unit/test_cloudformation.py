@@ -194,6 +194,12 @@ def test_nothing_is_allowed_on_everything_that_could_be_allowed_on_less() -> Non
     assert seen > 20
 
 
+def test_who_launches_has_the_policy_of_the_functions_stack() -> None:
+    policy = "arn:aws:iam::111111111111:policy/launcher"
+    assert deploy_role(LauncherPolicyArn=policy).resources()["Role"]["ManagedPolicyArns"] == [policy]
+    assert "ManagedPolicyArns" not in deploy_role().resources()["Role"]
+
+
 def test_who_may_take_on_the_role() -> None:
     trusted = {
         name: next(iter(statements(deploy_role(**given).resources()["Role"]["AssumeRolePolicyDocument"])))
