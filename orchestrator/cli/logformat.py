@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from orchestrator.core.scrub import Scrubber
 from orchestrator.sinks.eventlog import LOGGER as EVENTS
-from orchestrator.wording.scrub import Scrubber
 from orchestrator.wording.text import one_line
 
 

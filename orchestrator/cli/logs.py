@@ -61,7 +61,7 @@ def start_log(options: LogOptions, env: Mapping[str, str]) -> None:
     if not options.are_wanted:
         return
     from orchestrator.cli.logformat import Correlation, JsonFormat, TextFormat  # noqa: PLC0415 - only when asked for
-    from orchestrator.wording.scrub import Scrubber  # noqa: PLC0415 - as above
+    from orchestrator.core.scrub import Scrubber  # noqa: PLC0415 - as above
 
     level = logging.getLevelNamesMapping()[(options.level or "info").upper()]
     handler: logging.Handler = Stderr(logging.DEBUG) if options.file is None else LogFile(options.file)

@@ -13,6 +13,7 @@ from orchestrator.core.model import (
     InstanceProgress,
     revision_from_api,
 )
+from orchestrator.core.scrub import without_secrets
 
 _STATUSES = {str(status): status for status in DeploymentStatus}
 
@@ -121,7 +122,10 @@ def instance_progress(data: Mapping[str, Any]) -> InstanceProgress:
 
 
 def instance_failure(data: Mapping[str, Any]) -> InstanceFailure:
-    """From `DeploymentTarget`: the first lifecycle event that failed, with its diagnostics."""
+    """From `DeploymentTarget`: the first lifecycle event that failed, with its diagnostics.
+
+    What a script has printed goes to journals, pages and people from here: without what looks like a secret.
+    """
     target = _target(data)
     events = target.get("lifecycleEvents") or ()
     failed: Mapping[str, Any] = next((event for event in events if event.get("status") == "Failed"), {})
@@ -132,6 +136,6 @@ def instance_failure(data: Mapping[str, Any]) -> InstanceFailure:
         lifecycle_event=failed.get("lifecycleEventName"),
         script=diagnostics.get("scriptName") or None,
         error_code=diagnostics.get("errorCode") or None,
-        message=diagnostics.get("message") or None,
-        log_tail=diagnostics.get("logTail") or None,
+        message=without_secrets(diagnostics.get("message") or "") or None,
+        log_tail=without_secrets(diagnostics.get("logTail") or "") or None,
     )

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from orchestrator.core.controls import GateSpec, HookSpec
 from orchestrator.core.measuring import Measurement, span
 from orchestrator.core.ports import Ran
+from orchestrator.core.scrub import Scrubber
 from orchestrator.gates.processes import Ended, run
 
 
@@ -18,6 +20,7 @@ class CommandRunner:
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
         self._folder = folder
         self._environment = environment
+        self._scrubber = Scrubber(environment)
 
     async def run(self, hook: HookSpec, facts: Mapping[str, str]) -> Ran:
         """Fulfils `core.ports.Commands`."""
@@ -48,7 +51,8 @@ class CommandRunner:
 
     async def _run(self, command: Sequence[str], facts: Mapping[str, str], seconds: float | None) -> Ended:
         environment = {**self._environment, **facts}
-        return await run(list(command), folder=self._folder, environment=environment, seconds=seconds)
+        ended = await run(list(command), folder=self._folder, environment=environment, seconds=seconds)
+        return replace(ended, output=self._scrubber.text(ended.output))
 
 
 def _ending(code: int) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Collection, Sequence
 from itertools import pairwise
 
 from orchestrator.core.model import Target
+from orchestrator.core.scrub import without_secrets
 from orchestrator.core.state import RunState, TargetRun
 from orchestrator.web.dag_nodes import Node, node_markup
 from orchestrator.web.dagplan import DagPlan, Spot, plan_dag
@@ -17,7 +18,6 @@ from orchestrator.web.folding import Structure, Wish
 from orchestrator.web.html import Markup, join, tag
 from orchestrator.web.links import element_id
 from orchestrator.web.looks import words
-from orchestrator.web.pieces import without_secrets
 from orchestrator.wording.facts import how_long, progress
 from orchestrator.wording.text import one_line, plural
 from orchestrator.wording.waiting import waits_for, why

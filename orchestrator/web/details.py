@@ -7,13 +7,14 @@ from typing import Any
 
 from orchestrator.core.gate_state import GateRun, HookRun
 from orchestrator.core.model import describe_revision, revision_from_api
+from orchestrator.core.scrub import without_secrets
 from orchestrator.core.spans import spans_of
 from orchestrator.core.state import TargetRun
 from orchestrator.web.gantt_rows import SPAN_NAMES
 from orchestrator.web.happened import events_about
 from orchestrator.web.html import Content, Markup, join, tag
 from orchestrator.web.picture import Picture
-from orchestrator.web.pieces import command, facts, log, moment, state_word, table, target_list, without_secrets
+from orchestrator.web.pieces import command, facts, log, moment, state_word, table, target_list
 from orchestrator.web.troubles import failure_blocks, instance_command, region
 from orchestrator.wording.facts import how_long, progress
 from orchestrator.wording.text import clean, duration, one_line, plural, short_digests

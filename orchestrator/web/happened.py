@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from orchestrator.core.scrub import without_secrets
 from orchestrator.web.chronicle import Told
 from orchestrator.web.html import Markup, join, tag
 from orchestrator.web.picture import Picture
-from orchestrator.web.pieces import moment, target_link, without_secrets
+from orchestrator.web.pieces import moment, target_link
 from orchestrator.wording.text import one_line
 
 EVENTS = "event-list"

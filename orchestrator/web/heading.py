@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from orchestrator.core.gate_state import GateRun
 from orchestrator.core.model import TargetState
 from orchestrator.core.outcome import FAILURES
+from orchestrator.core.scrub import without_secrets
 from orchestrator.core.state import RunState
 from orchestrator.web.html import NOTHING, Content, Markup, join, tag
 from orchestrator.web.links import run_url
 from orchestrator.web.picture import Picture
-from orchestrator.web.pieces import command, facts, moment, outcome_word, target_link, without_secrets
+from orchestrator.web.pieces import command, facts, moment, outcome_word, target_link
 from orchestrator.wording.estimates import left
 from orchestrator.wording.facts import state_counts
 from orchestrator.wording.standing import next_steps, standing

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from functools import lru_cache
 
 from orchestrator.core.model import TargetState
+from orchestrator.core.scrub import without_secrets
 from orchestrator.core.state import RunState
 from orchestrator.web.html import Content, Markup, join, tag
 from orchestrator.web.links import target_anchor
 from orchestrator.web.looks import words
-from orchestrator.wording.scrub import Scrubber
 from orchestrator.wording.text import clock_time, one_line
 
 
@@ -68,12 +67,6 @@ def table(caption: str, columns: Sequence[str], rows: Iterable[Sequence[Content]
 def log(text: str, label: str) -> Markup:
     """Lines as they were written; more of them than fit can be scrolled to, also with the keyboard."""
     return tag("pre", without_secrets(text), role="group", aria_label=label, tabindex=0)
-
-
-@lru_cache(maxsize=1 << 12)
-def without_secrets(text: str) -> str:
-    """What a script or a service has said, without what looks like a secret: a page has more readers than a log."""
-    return Scrubber({}).text(text)
 
 
 def scrollable(inside: Markup, label: str, **attributes: str) -> Markup:

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from orchestrator.core.model import TargetState
+from orchestrator.core.scrub import without_secrets
 from orchestrator.core.state import TargetRun
 from orchestrator.web.heading import tally
 from orchestrator.web.html import Markup, join, tag
 from orchestrator.web.links import element_id, target_anchor, target_url
 from orchestrator.web.looks import words
 from orchestrator.web.picture import Picture
-from orchestrator.web.pieces import scrollable, state_word, without_secrets
+from orchestrator.web.pieces import scrollable, state_word
 from orchestrator.wording.estimates import left
 from orchestrator.wording.facts import ORDER, how_long, progress
 from orchestrator.wording.text import one_line

@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from orchestrator.core.outcome import FAILURES
+from orchestrator.core.scrub import without_secrets
 from orchestrator.core.state import TargetRun
 from orchestrator.web.html import Markup, join, tag
 from orchestrator.web.picture import Picture
-from orchestrator.web.pieces import command, log, state_word, target_link, without_secrets
+from orchestrator.web.pieces import command, log, state_word, target_link
 from orchestrator.wording.text import clean, one_line, plural
 from orchestrator.wording.waiting import why
 

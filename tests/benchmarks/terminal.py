@@ -12,9 +12,9 @@ from pathlib import Path
 from orchestrator.aws.calllog import LOGGER, CallEnd, log_call
 from orchestrator.cli.logformat import Correlation, JsonFormat
 from orchestrator.core.model import Location
+from orchestrator.core.scrub import Scrubber
 from orchestrator.sinks.frame import frame
 from orchestrator.sinks.painter import Painter, Size
-from orchestrator.wording.scrub import Scrubber
 
 from .figures import Figure
 

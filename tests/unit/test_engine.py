@@ -312,7 +312,7 @@ def test_a_failure_says_which_script_on_which_instance(virtual: Virtual) -> None
         "scriptName": "scripts/migrate.sh",
         "errorCode": "ScriptFailed",
         "message": "exit code 1",
-        "logTail": "ERROR: relation exists",
+        "logTail": "ERROR: relation exists\nPGPASSWORD=hunter22 psql",
     }
     scripts = {("a", "g"): Script(status="Failed", failures=[failure])}
     world = run(virtual, World([target("a/g")], codedeploy=ScriptedCodeDeploy(scripts)))
@@ -320,7 +320,7 @@ def test_a_failure_says_which_script_on_which_instance(virtual: Virtual) -> None
     assert diagnosed.failed == 1
     assert diagnosed.instances[0]["lifecycle_event"] == "AfterInstall"
     assert diagnosed.instances[0]["script"] == "scripts/migrate.sh"
-    assert diagnosed.instances[0]["log_tail"] == "ERROR: relation exists"
+    assert diagnosed.instances[0]["log_tail"] == "ERROR: relation exists\nPGPASSWORD=*** psql"
 
 
 @pytest.mark.parametrize(

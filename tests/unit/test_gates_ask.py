@@ -268,6 +268,16 @@ async def test_only_the_end_of_a_long_output_is_kept(tmp_path: Path) -> None:
     assert len(ran.output) < 5000
 
 
+async def test_no_secret_that_a_hook_prints_is_kept(tmp_path: Path) -> None:
+    environment = {"PATH": os.environ["PATH"], "DEPLOY_TOKEN": "correct-horse-battery"}
+    runner = CommandRunner(tmp_path, environment)
+    code = "import os; print('with', os.environ['DEPLOY_TOKEN']); print('password=hunter22')"
+    ran = await runner.run(HookSpec(command=python(code)), {})
+    assert ran.output == "with ***\npassword=***\n"
+    told = await runner.run(HookSpec(command=python("import os; raise SystemExit(os.environ['DEPLOY_TOKEN'])")), {})
+    assert told.reason == "exited with 1: ***"
+
+
 PARENT = """
 import subprocess, sys, time
 child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])

@@ -26,10 +26,10 @@ from orchestrator.cli.logs import LogFile, LogOptions
 from orchestrator.cli.main import _to_the_front, cli
 from orchestrator.core.errors import CallError, RefusedError, UsageError
 from orchestrator.core.model import Location
+from orchestrator.core.scrub import HIDDEN, Scrubber
 from orchestrator.core.state import RunState
 from orchestrator.sinks import eventlog
 from orchestrator.sinks.eventlog import EventLog
-from orchestrator.wording.scrub import HIDDEN, Scrubber
 
 HERE = Location(region="eu-west-1")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 HIDDEN = "***"
@@ -95,3 +96,12 @@ class Scrubber:
                 return [self.value(each, plain=plain) for each in value]
             case _:
                 return value
+
+
+_BY_FORM = Scrubber({})
+
+
+@lru_cache(maxsize=1 << 12)
+def without_secrets(text: str) -> str:
+    """What a script or a service has said, without what looks like a secret."""
+    return _BY_FORM.text(text)
