@@ -39,6 +39,7 @@ from aws_durable_execution_sdk_python_testing.model import (
 )
 from aws_durable_execution_sdk_python_testing.scheduler import Scheduler
 from aws_durable_execution_sdk_python_testing.stores.memory import InMemoryExecutionStore
+from durable_runner import close_scheduler
 
 FUNCTION_ARN = "arn:aws:lambda:eu-west-1:000000000000:function:orchestrator:live"
 INVOCATION_SECONDS = 60.0
@@ -186,7 +187,7 @@ class LambdaService:
         finally:
             self.workers.close()
             self._scheduler.stop()  # type: ignore[no-untyped-call]  # the SDK's
-            self._scheduler._loop.close()
+            close_scheduler(self._scheduler)
             self._server.shutdown()
             self._server.server_close()
 

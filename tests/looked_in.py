@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from random import Random
 
 import anyio
-from world import World
+from world import FoundJournal, World
 
 from orchestrator.core.approvals import Decision
 from orchestrator.core.blobs import PatientBlobs
@@ -100,6 +100,8 @@ class LaunchedRun:
     blobs: MemoryBlobs = field(default_factory=lambda: MemoryBlobs(before=_on_its_way))
     figures: Figures = field(default_factory=Figures)
     parts: dict[str, Part] = field(default_factory=dict)
+    children: dict[str, dict[str, FoundJournal]] = field(default_factory=dict)
+    """Of each part, the journals of its rollbacks."""
     began: float = 0.0
 
     def __post_init__(self) -> None:
@@ -260,7 +262,7 @@ class LaunchedRun:
             run_id=order.run,
             journal=journal,
             state=state,
-            children={},
+            children=self.children.setdefault(order.run, {}),
             concurrency=self.parts[order.run].concurrency,
             pauses=Pauses.for_interval(self.world.timing.poll_interval, failed_elsewhere=order.failed_elsewhere),
             meanwhile=meanwhile,

@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 
 from orchestrator.app.stores import open_state
+from orchestrator.app.waking import forget
 from orchestrator.core.conducting import Launched
 from orchestrator.core.events import ReleaseRollbackFinished, RunFinished
 from orchestrator.core.outcome import outcome_of
@@ -17,6 +18,7 @@ from orchestrator.core.state import RunState, fold
 async def finish(launched: Launched, env: Mapping[str, str]) -> str:
     """Records how the run has ended, where nobody has yet, and returns its outcome. Raises `StateError`."""
     async with open_state(launched.state, None, env) as kept:
+        await forget(kept.blobs, launched.run)
         whole = await kept.runs.load_run(launched.run)
         if not launched.is_divided or whole.is_finished:
             return str(whole.outcome if whole.is_finished else outcome_of(whole))

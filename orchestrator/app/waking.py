@@ -38,6 +38,11 @@ async def note(blobs: Blobs, run: str, sleep: Sleep) -> bool:
     return bool(await blobs.list(f"requests/{run}"))
 
 
+async def forget(blobs: Blobs, run: str) -> None:
+    """Of a run that is over. Raises `StateError`."""
+    await blobs.delete(_name(run))
+
+
 async def wake(kept: State, run: str) -> bool:
     """Whether the run was told; False also where no function goes on with it, or it isn't asleep."""
     if kept.session is None:

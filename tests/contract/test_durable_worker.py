@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from aws_durable_execution_sdk_python import durable_execution
 from aws_durable_execution_sdk_python_testing.runner import DurableFunctionTestRunner
+from durable_runner import close_scheduler
 
 from orchestrator.core.conducting import Conductor, Launched, Look, Order, event_of
 from orchestrator.durable import DurableWorker, Settings, make_handler, to_the_end
@@ -122,7 +123,7 @@ def run_it(quick: None) -> Iterator[Callable[[Story], dict[str, Any]]]:
     yield run
     for runner in runners:
         runner.close()  # type: ignore[no-untyped-call]  # the SDK's
-        runner._scheduler._loop.close()
+        close_scheduler(runner._scheduler)
 
 
 def test_replays_do_nothing_twice_and_decide_as_virtual_time_does(run_it: Callable[[Story], dict[str, Any]]) -> None:
@@ -152,7 +153,7 @@ def test_a_callback_wakes_it_and_its_time_out_goes_on(quick: None) -> None:
         runner.send_callback_success(story.callbacks[0], b'"asked"')
         result = runner.wait_for_result(arn, timeout=30)
         assert time.monotonic() - began < 10
-    runner._scheduler._loop.close()
+    close_scheduler(runner._scheduler)
     assert json.loads(result.result or "") == {"outcome": "succeeded"}
     assert [each for each in story.done if each != "finish"] == [(RUN, 0, None)] * 3
 
@@ -161,6 +162,6 @@ def test_what_launch_has_not_made_is_refused(quick: None) -> None:
     handler = make_handler(Settings())
     with DurableFunctionTestRunner(handler) as runner:
         result = runner.run(input=json.dumps({"hello": "world"}), timeout=30)
-    runner._scheduler._loop.close()
+    close_scheduler(runner._scheduler)
     assert result.error is not None
     assert "this starts no run" in str(result.error.message)

@@ -18,7 +18,9 @@ from orchestrator.core import events as ev
 from orchestrator.core.conducting import Conductor, Launched, Look, Order, event_of, launched_from
 from orchestrator.core.controls import Controls, GateSpec
 from orchestrator.core.errors import StateError, UsageError
-from orchestrator.core.model import Concurrency, Location, Policy, Target
+from orchestrator.core.model import Concurrency, GitHubRevision, Location, Outcome, Policy, Target
+from orchestrator.core.outcome import outcome_of
+from orchestrator.core.state import RunState
 from orchestrator.core.timing import Timing
 from orchestrator.testing import Script, ScriptedCodeDeploy
 
@@ -110,6 +112,27 @@ def test_failures_of_other_parts_count(virtual: Virtual) -> None:
     }
     assert "another part" in (state.targets["after/g"].reason or "")
     assert made(run) == {"bad/g": 1, "slow/g": 1}
+
+
+def test_when_one_part_fails_the_others_go_back_too(virtual: Virtual) -> None:
+    targets = [target("bad/g", location=HERE), target("good/g", location=THERE), target("next/g", location=THERE)]
+    scripts = {"bad": Script(seconds=900.0, status="Failed"), "good": Script(seconds=60.0)}
+    before = {each.id: GitHubRevision(repository="acme/x", commit_id="0" * 40) for each in targets}
+    run = run_of(targets, scripts, policy=Policy(on_failure="continue", rollback="release"), before=before)
+    for place in run.world.places.values():
+        place.choose = lambda sent: Script(seconds=30.0) if "-back" in sent["description"].split(" ")[0] else None
+    state = virtual(run.run())
+    assert {name: str(each.state) for name, each in state.targets.items()} == dict.fromkeys(
+        ("bad/g", "good/g", "next/g"), "rolled_back"
+    )
+    assert made(run) == dict.fromkeys(("bad/g", "good/g", "next/g"), 2), "there and back"
+    assert str(outcome_of_finished(state)) == "rolled_back"
+
+
+def outcome_of_finished(state: RunState) -> Outcome:
+    """With the end of the rollback, which the run itself records once all parts are back."""
+    state.rollback_finished = ev.ReleaseRollbackFinished(rollback_run="back")
+    return outcome_of(state)
 
 
 def test_together_they_never_run_more_than_the_release_allows(virtual: Virtual) -> None:
