@@ -65,7 +65,8 @@ class Workers:
         self.fates = fates
         self.invocations = 0
         self.failed = 0
-        self.busy = 0.0
+        self.cpu: list[float] = []
+        """Seconds of each invocation that came to its end."""
         self._log = log.open("a")
         self._process = subprocess.Popen(
             [sys.executable, "-m", "lambda_zygote"],
@@ -126,6 +127,7 @@ class Workers:
         if "result" not in answer:
             self.failed += 1
             raise RuntimeError(f"the invocation failed: {answer}")
+        self.cpu.append(answer["cpu"])
         output = DurableExecutionInvocationOutput.from_dict(answer["result"])
         return InvokeResponse(output, request_id=str(uuid.uuid4()))
 

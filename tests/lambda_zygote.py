@@ -60,9 +60,9 @@ def main() -> None:
         _answer(answers, {"pid": pid})
         with os.fdopen(read) as pipe:
             text = pipe.read()
-        os.waitpid(pid, 0)
+        used = os.wait4(pid, 0)[2]
         try:
-            _answer(answers, json.loads(text))
+            _answer(answers, {**json.loads(text), "cpu": used.ru_utime + used.ru_stime})
         except ValueError:
             _answer(answers, {"killed": True})
 

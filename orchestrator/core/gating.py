@@ -85,30 +85,31 @@ class Gating:
         self._approvals = approvals
         self._busy: Counter[str | None] = Counter()
         """Measurements and bakes that go on, by their targets."""
-        self._asleep: dict[tuple[str | None, str, str], _Sleep] = {}
-        """Those of them that wait for their next moment, by target, phase and gate (a bake has no gate's name)."""
+        self._asleep: dict[str | None, dict[tuple[str, str], _Sleep]] = {}
+        """Those of them that wait for their next moment, by target, then phase and gate (a bake has no gate's name)."""
 
     def waits_for_people(self) -> dict[str | None, list[str]]:
         """Targets (None: the run) that only approvals hold, with the names of those."""
         return {target: gates for target, gates in self._approvals.waiting().items() if not self._busy[target]}
 
-    def has_begun(self, target: str | None) -> bool:
-        """Whether the target (None: the run) stands at a gate, or bakes."""
-        return self._busy[target] > 0 or target in self._approvals.waiting()
+    def begun(self) -> set[str | None]:
+        """The targets (None: the run) that stand at a gate, or bake."""
+        return {target for target, count in self._busy.items() if count > 0} | set(self._approvals.waiting())
 
     def sleeps_until(self, target: str | None, late: float) -> float | None:
         """Epoch seconds until which nothing of it has to be done; None: something is being asked just now.
 
         `late`: seconds that a gate in a bake may be left alone for, as long as it's good.
         """
-        asleep = [sleep for (owner, _, _), sleep in self._asleep.items() if owner == target]
+        asleep = self._asleep.get(target, {})
         if len(asleep) < self._busy[target]:
             return None
-        return min((sleep.until(late) for sleep in asleep), default=inf)
+        return min((sleep.until(late) for sleep in asleep.values()), default=inf)
 
     def record_rows(self) -> None:
         """What the next process has to know of measurements that have begun to tell something."""
-        for (target, phase, gate), sleep in self._asleep.items():
+        found = [(target, *key, sleep) for target, each in self._asleep.items() for key, sleep in each.items()]
+        for target, phase, gate, sleep in found:
             if gate and not sleep.is_calm:
                 self._recorder.record(
                     gev.GatePaused(
@@ -214,12 +215,12 @@ class Gating:
 
     @contextmanager
     def _sleeping(self, place: Place, gate: str, sleep: _Sleep) -> Iterator[None]:
-        key = (place.target, place.phase, gate)
-        self._asleep[key] = sleep
+        mine, key = self._asleep.setdefault(place.target, {}), (place.phase, gate)
+        mine[key] = sleep
         try:
             yield
         finally:
-            self._asleep.pop(key, None)
+            mine.pop(key, None)
 
     async def _ask(self, place: Place, spec: GateSpec, gate: GateRun) -> Measurement:
         """At most as long as the gate has; what goes wrong with the asking decides nothing."""

@@ -5,6 +5,7 @@ Nothing of this is recorded: between two looks the run stands as its journal say
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from math import inf
 
@@ -95,15 +96,18 @@ class Resting:
         """
         if not self._bundles.are_done or self._stages.hooks.running or self._control.stopping.is_set():
             return None
-        moments = [self._of_gates(None), *(self._of_step(step) for step in self._schedule.unfinished())]
+        begun = self._stages.gating.begun()
+        of_run = self._of_gates(None) if None in begun else self._of_run()
+        moments = [of_run, *(self._of_step(step, begun) for step in self._schedule.unfinished())]
         if any(moment is None for moment in moments):
             return None
         earliest = min(moment for moment in moments if moment is not None)
         return None if earliest - self._recorder.clock() < self._pauses.least else earliest
 
-    def _of_step(self, step: Step) -> float | None:
+    def _of_step(self, step: Step, begun: AbstractSet[str | None]) -> float | None:
+        """`begun`: who stands at a gate, or bakes."""
         known = self._state.targets[step.target.id]
-        if self._stages.gating.has_begun(known.id):
+        if known.id in begun:
             return _earliest(self._of_gates(known.id), self._of_deployment(step, known))
         if known.rollback_deployment_id is not None or known.is_live:
             return self._of_deployment(step, known)
@@ -113,8 +117,6 @@ class Resting:
 
     def _of_gates(self, target: str | None) -> float | None:
         gating = self._stages.gating
-        if target is None and not gating.has_begun(None):
-            return self._of_run()
         asked = [gate.deadline for gate in self._state.gates.open_at(target) if gate.kind == "approval"]
         people = min((moment + GRACE for moment in asked if moment is not None), default=inf)
         return _earliest(people, gating.sleeps_until(target, self._pauses.late))

@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from random import Random
+from statistics import median
 from typing import Any
 
 import pytest
@@ -113,7 +114,7 @@ def test_a_release_whose_workers_are_lost_again_and_again(
     print(
         f"{TARGETS} targets: {service.workers.invocations} invocations, {fates.killed} of them killed; {service.steps} "
         f"steps, {service.checkpoints} checkpoints of {service.checkpoint_bytes} bytes in all, the largest result of a "
-        f"step {service.largest_result} bytes"
+        f"step {service.largest_result} bytes; {median(service.workers.cpu):.2f} s of CPU for an invocation"
     )
 
 
