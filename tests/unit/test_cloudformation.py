@@ -194,6 +194,13 @@ def test_nothing_is_allowed_on_everything_that_could_be_allowed_on_less() -> Non
     assert seen > 20
 
 
+def test_a_role_for_plans_may_only_look() -> None:
+    deploys, _ = policies_of_the_page()
+    looks = actions(deploy_role(Access="plan").resources()["Role"]["Policies"])
+    changing = re.compile(r":(Abort|Continue|Create|Delete|Generate|Put|Register|Stop)")
+    assert looks == {action for action in deploys if not changing.search(action)} - {"s3:ListMultipartUploadParts"}
+
+
 def test_who_launches_has_the_policy_of_the_functions_stack() -> None:
     policy = "arn:aws:iam::111111111111:policy/launcher"
     assert deploy_role(LauncherPolicyArn=policy).resources()["Role"]["ManagedPolicyArns"] == [policy]
