@@ -1,4 +1,4 @@
-"""Counters and histograms whose lines are written once for each change, not once for each scrape.
+"""A histogram of targets, whose lines are written once for each change, not once for each scrape.
 
 The event loop counts while other threads read: a lock for each set of labels, held for microseconds.
 """
@@ -11,31 +11,6 @@ from itertools import accumulate
 from threading import Lock
 
 from orchestrator.sinks.exposition import PREFIX, Family, number, pairs
-
-
-class Counter:
-    """Never falls; with labels, or the one series without."""
-
-    def __init__(self, name: str, help_text: str, *labels: str, begin: Sequence[tuple[str, ...]] = ()) -> None:
-        """`name`: with its `_total`, without our prefix.
-
-        `begin`: values of the labels that are known to come. They are there as 0 from the start, or Prometheus would
-        take their first 1 for where it began, and count nothing.
-        """
-        self.name, self._help, self._labels = PREFIX + name, help_text, labels
-        self._lock = Lock()
-        self._values: dict[tuple[str, ...], float] = dict.fromkeys(begin if labels else [()], 0.0)
-
-    def add(self, amount: float, *values: str) -> None:
-        """`values`: of the labels, in their order."""
-        with self._lock:
-            self._values[values] = self._values.get(values, 0.0) + amount
-
-    def family(self) -> Family:
-        with self._lock:
-            values = dict(self._values)
-        lines = [f"{self.name}{_braces(self._labels, key)} {number(value)}\n" for key, value in values.items()]
-        return Family(self.name, "counter", self._help, "".join(lines).encode())
 
 
 class Histogram:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from prometheus_client.core import Metric
+
 from orchestrator.core.delivery import (
     PERCENTILES,
     WINDOWS,
@@ -16,12 +18,12 @@ from orchestrator.core.delivery import (
     without_rehearsals,
 )
 from orchestrator.core.model import Outcome, TargetState
-from orchestrator.sinks.exposition import Family, gauge
+from orchestrator.sinks.exposition import gauge
 
 Sample = tuple[dict[str, str], float]
 
 
-def families_of(releases: Sequence[Release], unread: int, now: float) -> list[Family]:
+def families_of(releases: Sequence[Release], unread: int, now: float) -> list[Metric]:
     """`unread`: runs that haven't been read yet, so that figures may lack them; `now` in epoch seconds."""
     measured = [
         (window, stream, delivery)
@@ -40,7 +42,7 @@ def families_of(releases: Sequence[Release], unread: int, now: float) -> list[Fa
 # --- the last runs ---------------------------------------------------------------------------------------------------
 
 
-def _of_last_runs(last: Iterable[Release], now: float) -> list[Family]:
+def _of_last_runs(last: Iterable[Release], now: float) -> list[Metric]:
     runs = list(last)
 
     def each(value: Callable[[Release], float]) -> list[Sample]:
@@ -74,7 +76,7 @@ def _labels(run: Release, **more: str) -> dict[str, str]:
     return {"manifest": run.manifest, "environment": run.environment, "release": run.release, **more}
 
 
-def _successes(releases: Iterable[Release]) -> Family:
+def _successes(releases: Iterable[Release]) -> Metric:
     """Of each manifest and environment only the last: releases have a new name each time."""
     succeeded = newest(release for release in releases if release.outcome is Outcome.SUCCEEDED)
     found: dict[tuple[str, str], float] = {}
@@ -91,7 +93,7 @@ Measured = tuple[str, Stream, Delivery]
 """A window, a stream, and how it went."""
 
 
-def _of_deliveries(measured: Sequence[Measured]) -> list[Family]:
+def _of_deliveries(measured: Sequence[Measured]) -> list[Metric]:
     counts: list[Sample] = []
     ratios: list[Sample] = []
     leads: list[Sample] = []

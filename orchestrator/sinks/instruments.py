@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Literal
+
+from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client.core import Metric
 
 from orchestrator.core import events as ev
 from orchestrator.core.state import RunState, TargetRun
-from orchestrator.sinks.counting import Counter, Histogram
-from orchestrator.sinks.exposition import Family
+from orchestrator.sinks.counting import Histogram as TargetHistogram
+from orchestrator.sinks.exposition import PREFIX, Piece
 
 Detail = Literal["target", "run"]
 """Whether each target has series of its own."""
@@ -25,6 +29,9 @@ CALL_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60
 
 _THROTTLED = "throttled"
 
+_OUTCOMES = ("succeeded", "failed", "stopped")
+"""Of deployments. They are there as 0 from the start, or Prometheus would take their first 1 for where it began."""
+
 
 class Instruments:
     """All of the contract's counters and histograms."""
@@ -32,64 +39,58 @@ class Instruments:
     def __init__(self, detail: Detail = "target") -> None:
         self._per_target = detail == "target"
         of_target = ("application", "deployment_group") if self._per_target else ()
-        self._deployment_duration = Histogram(
+        self._registry = CollectorRegistry()
+        self._deployment_duration = TargetHistogram(
             "deployment_duration_seconds",
             "Seconds that a deployment took, by CodeDeploy's clock.",
             DEPLOYMENT_BUCKETS,
             *of_target,
             "outcome",
         )
-        self._queue_wait = Histogram(
+        self._queue_wait = self._histogram(
             "queue_wait_seconds", "Seconds from a target's needs being met to its start.", WAIT_BUCKETS
         )
-        self._detection_lag = Histogram(
+        self._detection_lag = self._histogram(
             "detection_lag_seconds", "Seconds from a deployment's end until it was seen.", LAG_BUCKETS
         )
-        self._bundle_bytes = Counter("bundle_bytes_total", "Bytes of the run's bundles, also of those not uploaded.")
-        self._upload_bytes = Counter("upload_bytes_total", "Bytes that were uploaded.")
-        self._uploads_skipped = Counter("uploads_skipped_total", "Bundles that the bucket had already.")
-        self._upload_duration = Histogram(
+        self._bundle_bytes = self._counter("bundle_bytes", "Bytes of the run's bundles, also of those not uploaded.")
+        self._upload_bytes = self._counter("upload_bytes", "Bytes that were uploaded.")
+        self._uploads_skipped = self._counter("uploads_skipped", "Bundles that the bucket had already.")
+        self._upload_duration = self._histogram(
             "upload_duration_seconds", "Seconds that an upload took; without those that were skipped.", UPLOAD_BUCKETS
         )
-        self._requests = Counter(
-            "api_requests_total",
+        self._requests = self._counter(
+            "api_requests",
             "Attempts at a call, by outcome: ok, throttled, lost, refused or credentials.",
             "service",
             "operation",
             "outcome",
         )
-        self._request_duration = Histogram(
+        self._request_duration = self._histogram(
             "api_request_duration_seconds", "Seconds that an attempt took.", CALL_BUCKETS, "service", "operation"
         )
-        self._throttles = Counter("api_throttles_total", "Attempts refused for their rate.", "service", "operation")
-        self._rollbacks = Counter(
-            "rollbacks_total", "Rollbacks of a target that were started: by CodeDeploy itself, or of the release."
+        self._throttles = self._counter("api_throttles", "Attempts refused for their rate.", "service", "operation")
+        self._rollbacks = self._counter(
+            "rollbacks", "Rollbacks of a target that were started: by CodeDeploy itself, or of the release."
         )
-        self._deployments = Counter(
-            "deployments_total",
-            "Deployments that ended, by outcome.",
-            "outcome",
-            begin=[("succeeded",), ("failed",), ("stopped",)],
-        )
+        self._deployments = self._counter("deployments", "Deployments that ended, by outcome.", "outcome")
+        for outcome in _OUTCOMES:
+            self._deployments.labels(outcome)
 
-    def families(self) -> list[Family]:
-        return [
-            each.family()
-            for each in (
-                self._deployment_duration,
-                self._queue_wait,
-                self._detection_lag,
-                self._bundle_bytes,
-                self._upload_bytes,
-                self._uploads_skipped,
-                self._upload_duration,
-                self._requests,
-                self._request_duration,
-                self._throttles,
-                self._rollbacks,
-                self._deployments,
-            )
-        ]
+    def families(self) -> list[Piece]:
+        return [self._deployment_duration.family(), *self._of_library()]
+
+    def _of_library(self) -> Iterator[Metric]:
+        """Without its `_created` series: they double a scrape, and nobody asked for them."""
+        for metric in self._registry.collect():
+            metric.samples = [sample for sample in metric.samples if not sample.name.endswith("_created")]
+            yield metric
+
+    def _counter(self, name: str, help_text: str, *labels: str) -> Counter:
+        return Counter(PREFIX + name, help_text, labels, registry=self._registry)
+
+    def _histogram(self, name: str, help_text: str, bounds: Sequence[float], *labels: str) -> Histogram:
+        return Histogram(PREFIX + name, help_text, labels, registry=self._registry, buckets=bounds)
 
     def fold(self, record: ev.Record, state: RunState) -> None:
         """Counts the event; `state` is that after it."""
@@ -97,34 +98,34 @@ class Instruments:
             case ev.BundleUploaded() as event:
                 self._uploaded(event)
             case ev.TargetReady(waited=waited):
-                self._queue_wait.observe(waited)
+                self._queue_wait.observe(max(0.0, waited))
             case ev.DeploymentEnded() as event:
                 self._ended(event, state.targets[event.target], record.ts)
             case ev.RollbackStarted():
-                self._rollbacks.add(1)
+                self._rollbacks.inc()
             case _:
                 pass
 
     def called(self, *, service: str, operation: str, outcome: str, seconds: float) -> None:
         """Counts an attempt. Throttles are counted here: an event is written only when one cuts the budget."""
-        self._requests.add(1, service, operation, outcome)
-        self._request_duration.observe(seconds, service, operation)
+        self._requests.labels(service, operation, outcome).inc()
+        self._request_duration.labels(service, operation).observe(max(0.0, seconds))
         if outcome == _THROTTLED:
-            self._throttles.add(1, service, operation)
+            self._throttles.labels(service, operation).inc()
 
     def _uploaded(self, event: ev.BundleUploaded) -> None:
-        self._bundle_bytes.add(event.bytes)
+        self._bundle_bytes.inc(event.bytes)
         if event.skipped:
-            self._uploads_skipped.add(1)
+            self._uploads_skipped.inc()
         elif event.copied_from is None:
-            self._upload_bytes.add(event.bytes)
-            self._upload_duration.observe(event.seconds)
+            self._upload_bytes.inc(event.bytes)
+            self._upload_duration.observe(max(0.0, event.seconds))
 
     def _ended(self, event: ev.DeploymentEnded, target: TargetRun, ts: float) -> None:
         outcome = event.status.lower()
-        self._deployments.add(1, outcome)
+        self._deployments.labels(outcome).inc()
         if event.lag is not None:
-            self._detection_lag.observe(event.lag)
+            self._detection_lag.observe(max(0.0, event.lag))
         seconds = event.seconds
         if seconds is None and target.deployment_started_at is not None:
             seconds = ts - target.deployment_started_at  # CodeDeploy gave no times: as far as we saw it

@@ -17,12 +17,14 @@ from collections import Counter as Tally
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+from prometheus_client.core import Metric
+
 from orchestrator.core import events as ev
 from orchestrator.core import gate_events as gev
 from orchestrator.core.model import Outcome
 from orchestrator.core.outcome import outcome_told
 from orchestrator.core.state import RunState
-from orchestrator.sinks.exposition import Family, Format, gauge, render
+from orchestrator.sinks.exposition import Format, Piece, gauge, render
 from orchestrator.sinks.instruments import Detail, Instruments
 from orchestrator.sinks.target_lines import TargetView, of_all_targets, of_each_target, view_of
 
@@ -110,10 +112,10 @@ class Metrics:
         with self._lock:
             return render([_of_successes(self._last_success)], form)
 
-    def families(self) -> list[Family]:
+    def families(self) -> list[Piece]:
         with self._lock:
             run, targets, last_success = self._run, list(self._targets.values()), dict(self._last_success)
-        families: list[Family] = []
+        families: list[Piece] = []
         if run is not None:
             families += _of_run(run, self._clock())
             families += of_all_targets(targets) if self._detail == "run" else of_each_target(targets)
@@ -150,7 +152,7 @@ def _view(state: RunState) -> _RunView:
     )
 
 
-def _of_run(run: _RunView, now: float) -> list[Family]:
+def _of_run(run: _RunView, now: float) -> list[Metric]:
     info = {"run": run.run, "release": run.release, "environment": run.environment}
     started, duration = [], []
     if run.started_at is not None:
@@ -169,7 +171,7 @@ def _of_run(run: _RunView, now: float) -> list[Family]:
     ]
 
 
-def _of_rates(rates: Mapping[tuple[str, str], float]) -> Family:
+def _of_rates(rates: Mapping[tuple[str, str], float]) -> Metric:
     samples = [({"service": service, "region": region}, rate) for (service, region), rate in rates.items()]
     return gauge("api_rate_limit", "Calls a second that the budget allows at present.", samples)
 
@@ -178,6 +180,6 @@ def _known_rates(run: _RunView) -> Mapping[tuple[str, str], float]:
     return {("codedeploy", region): rate for region, rate in run.rates.items()}
 
 
-def _of_successes(successes: LastSuccess) -> Family:
+def _of_successes(successes: LastSuccess) -> Metric:
     samples = [({"release": release, "environment": env}, ts) for (release, env), ts in successes.items()]
     return gauge("last_success_timestamp_seconds", "When a run last succeeded, in seconds since the epoch.", samples)

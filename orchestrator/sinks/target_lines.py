@@ -6,9 +6,11 @@ from collections import Counter as Tally
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 
+from prometheus_client.core import Metric
+
 from orchestrator.core.model import TargetState
 from orchestrator.core.state import TargetRun
-from orchestrator.sinks.exposition import PREFIX, Family, gauge, line, number, pairs
+from orchestrator.sinks.exposition import PREFIX, Family, Piece, gauge, number, pairs
 
 _STATE, _INSTANCES = f"{PREFIX}target_state", f"{PREFIX}target_instances"
 _STATE_HELP = "1 for the target's state, 0 for all others."
@@ -53,7 +55,7 @@ def view_of(target: TargetRun) -> TargetView:
     return TargetView(labels, target.state, target.overview)
 
 
-def of_each_target(targets: Sequence[TargetView]) -> list[Family]:
+def of_each_target(targets: Sequence[TargetView]) -> list[Piece]:
     return [
         _counted(targets),
         Family(_STATE, "gauge", _STATE_HELP, b"".join([target.state_lines() for target in targets])),
@@ -61,16 +63,16 @@ def of_each_target(targets: Sequence[TargetView]) -> list[Family]:
     ]
 
 
-def of_all_targets(targets: Sequence[TargetView]) -> list[Family]:
+def of_all_targets(targets: Sequence[TargetView]) -> list[Piece]:
     """Without a series of any one target: how many are in which state says `targets`."""
     instances: Tally[str] = Tally()
     for target in targets:
         instances.update(target.overview)
-    lines = [line(_INSTANCES, {"status": status}, count) for status, count in instances.items()]
-    return [_counted(targets), Family(_INSTANCES, "gauge", _ALL_INSTANCES_HELP, "".join(lines).encode())]
+    samples = [({"status": status}, float(count)) for status, count in instances.items()]
+    return [_counted(targets), gauge("target_instances", _ALL_INSTANCES_HELP, samples)]
 
 
-def _counted(targets: Iterable[TargetView]) -> Family:
+def _counted(targets: Iterable[TargetView]) -> Metric:
     tally = Tally(target.state for target in targets)
     return gauge(
         "targets", "Targets of the run by state.", [({"state": str(each)}, tally[each]) for each in TargetState]

@@ -7,6 +7,7 @@ import http.client
 from collections.abc import Iterator
 
 import pytest
+from prometheus_client.core import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -120,10 +121,15 @@ def test_anything_may_stand_in_labels_and_help_and_is_read_back() -> None:
         ]
 
 
-def test_a_counter_is_named_as_each_format_wants_it() -> None:
-    family = Family("x_total", "counter", "X.", b"x_total 1.0\n")
-    assert b"# TYPE x_total counter\nx_total 1.0\n" in render([family], TEXT)
-    assert b"# TYPE x counter\nx_total 1.0\n# EOF\n" in render([family], OPENMETRICS)
+def test_ready_lines_stand_between_what_the_library_writes_and_the_end_comes_once() -> None:
+    counter = Metric("x", "X.", "counter")
+    counter.add_sample("x_total", {}, 1.0)
+    ready = Family("y", "gauge", "Y.", b"y 2.0\n")
+    y = b"# HELP y Y.\n# TYPE y gauge\ny 2.0\n"
+    for form, name, end in ((TEXT, b"x_total", b""), (OPENMETRICS, b"x", b"# EOF\n")):
+        x = b"# HELP %b X.\n# TYPE %b counter\nx_total 1.0\n" % (name, name)
+        assert render([counter, ready, counter], form) == x + y + x + end
+        assert render([], form) == end
 
 
 def test_numbers() -> None:
