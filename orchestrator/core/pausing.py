@@ -87,6 +87,8 @@ class Resting:
         self._bundles = bundles
         self._stages = stages
         self._watcher = watcher
+        self._busy: Step | None = None
+        """The last one that was found to be going on: of thousands it is asked first."""
         self._pauses = pauses
 
     def until(self) -> float | None:
@@ -97,12 +99,23 @@ class Resting:
         if not self._bundles.are_done or self._stages.hooks.running or self._control.stopping.is_set():
             return None
         begun = self._stages.gating.begun()
-        of_run = self._of_gates(None) if None in begun else self._of_run()
-        moments = [of_run, *(self._of_step(step, begun) for step in self._schedule.unfinished())]
-        if any(moment is None for moment in moments):
+        if self._busy is not None and self._goes_on(self._busy, begun):
+            return None  # nobody else need be looked at
+        earliest = self._of_gates(None) if None in begun else self._of_run()
+        for step in self._schedule.unfinished():
+            if earliest is None:
+                return None
+            moment = self._of_step(step, begun)
+            if moment is None:
+                self._busy = step
+            earliest = _earliest(earliest, moment)
+        if earliest is None or earliest - self._recorder.clock() < self._pauses.least:
             return None
-        earliest = min(moment for moment in moments if moment is not None)
-        return None if earliest - self._recorder.clock() < self._pauses.least else earliest
+        return earliest
+
+    def _goes_on(self, step: Step, begun: AbstractSet[str | None]) -> bool:
+        is_final = self._state.targets[step.target.id].state.is_final
+        return not is_final and self._of_step(step, begun) is None
 
     def _of_step(self, step: Step, begun: AbstractSet[str | None]) -> float | None:
         """`begun`: who stands at a gate, or bakes."""
