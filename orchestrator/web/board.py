@@ -51,17 +51,20 @@ class Board:
 
     # --- drawing -----------------------------------------------------------------------------------------------------
 
-    def put(self, found: Mapping[str, Markup], seq: int, *, whole: bool) -> None:
-        """A new drawing. `whole`: it stands for all that was there before."""
+    def put(self, found: Mapping[str, Markup], seq: int, *, whole: bool) -> int:
+        """A new drawing; returns how many elements it changes. `whole`: it stands for all that was there before."""
         self.version += 1
         self.seq = seq
+        changed = 0
         if whole:
             self._drawn = {}
         for name, markup in found.items():
             known = self._drawn.get(name)
             if known is None or known.markup != markup:
                 self._drawn[name] = Drawn(markup, self.version, seq)
+                changed += 1
         self._wake()
+        return changed
 
     def close(self) -> None:
         self.is_closing = True

@@ -10,12 +10,13 @@ import anyio
 
 from orchestrator.core.blobs import UnreachableError
 from orchestrator.core.errors import StateError, UsageError
+from orchestrator.core.events import Record
 from orchestrator.core.ports import Sink
 from orchestrator.core.runs import RunTail
 from orchestrator.core.state import RunState
 from orchestrator.web.board import MAIN, Board
 from orchestrator.web.chronicle import Chronicle
-from orchestrator.web.html import Markup
+from orchestrator.web.html import Markup, in_url
 from orchestrator.web.pages import content, fragments, shape
 from orchestrator.web.view import RunView
 
@@ -30,6 +31,11 @@ TICK = 1.0
 """Seconds after which a drawing is done anew without any event, for the clocks in it."""
 TICK_SHARE = 20
 """Such a drawing may take a twentieth of the time at most."""
+TICKED = 400
+"""Elements a second, at most, that it may change: browsers have to lay them out, and events come first."""
+MANY = 600
+"""With more elements than these an event changes only those of its own targets at once; clocks, and what follows from
+the event for others, wait for the next drawing of all."""
 RETRY = 1.0
 """Seconds, after the state couldn't be read."""
 ALIVE_EVERY = 2.0
@@ -53,8 +59,9 @@ class Feed(Board):
         self._shape = ""
         self._due = -math.inf  # when it is to be drawn without an event, by the loop's clock
         self._reading = anyio.Lock()
+        self._touched = Touched()
         self._chronicle = Chronicle()
-        self._tail = open_tail([self._chronicle])
+        self._tail = open_tail([self._chronicle, self._touched])
 
     # --- what is known -----------------------------------------------------------------------------------------------
 
@@ -95,7 +102,7 @@ class Feed(Board):
 
     def _start_over(self) -> None:
         self._chronicle = Chronicle()
-        self._tail = self._open_tail([self._chronicle])
+        self._tail = self._open_tail([self._chronicle, self._touched])
 
     async def _look_for_life(self) -> None:
         if anyio.current_time() - self._looked >= ALIVE_EVERY:
@@ -112,8 +119,8 @@ class Feed(Board):
                 came = await self.refresh()
             except UsageError as error:  # somebody has taken the run away
                 came, self.problem = self.problem != str(error), str(error)
-            if came or anyio.current_time() >= self._due:
-                await anyio.sleep(self.draw())
+            if came or self._is_due:
+                await anyio.sleep(self.draw(all_of_it=self._is_due))
             if self.problem is not None:
                 await anyio.sleep(RETRY)
             else:
@@ -135,20 +142,53 @@ class Feed(Board):
                 self.draw()
         self.close()
 
-    def draw(self) -> float:
-        """Draws anew; returns for how many seconds it should not be done again."""
+    @property
+    def _is_due(self) -> bool:
+        return anyio.current_time() >= self._due
+
+    def draw(self, *, all_of_it: bool = True) -> float:
+        """Draws anew; returns for how many seconds it should not be done again. Without `all_of_it`: see `MANY`."""
         began = anyio.current_time()
         view, now = self.view, self._clock()
         found: Mapping[str, Markup] = fragments(view, now)
         new_shape = shape(view, now)
         whole = new_shape != self._shape
+        touched = self._touched.emptied()
         if whole:
             self._shape = new_shape
             found = {MAIN: content(view, now), **found}
-        self.put(found, view.state.last_seq, whole=whole)
+        elif not all_of_it and len(found) > MANY and not self.is_over:
+            found = {name: markup for name, markup in found.items() if _belongs(name, touched)}
+        changed = self.put(found, view.state.last_seq, whole=whole)
         took = anyio.current_time() - began
-        self._due = math.inf if self.is_over else began + max(TICK, took * TICK_SHARE)
+        if self.is_over:
+            self._due = math.inf
+        elif all_of_it or whole:
+            self._due = began + max(TICK, took * TICK_SHARE, changed / TICKED)
         return max(MOST_OFTEN, took / SHARE) - took
 
     def whole(self) -> Markup:
         return content(self.view, self._clock())
+
+
+class Touched:
+    """A sink that remembers which targets events were about."""
+
+    def __init__(self) -> None:
+        self._targets: set[str] = set()
+
+    def handle(self, record: Record, state: RunState) -> None:  # noqa: ARG002 - the port's
+        one = getattr(record.event, "target", None)
+        several = getattr(record.event, "targets", ())
+        self._targets.update(in_url(each) for each in (one, *several) if isinstance(each, str))
+
+    def emptied(self) -> frozenset[str]:
+        """As they stand in the ids of elements."""
+        found, self._targets = frozenset(self._targets), set()
+        return found
+
+
+def _belongs(element: str, targets: frozenset[str]) -> bool:
+    """Whether the element is of one of these targets, or of none."""
+    kind, slash, target = element.partition("/")
+    return not slash or kind == "tally" or target in targets

@@ -16,7 +16,7 @@ from conftest import Virtual
 
 from orchestrator.core.blobs import UnreachableError
 from orchestrator.core.errors import StateError, UsageError
-from orchestrator.core.events import Record, TargetEvent, WarningRaised
+from orchestrator.core.events import Record, TargetEvent, TargetFinished, WarningRaised
 from orchestrator.core.model import TargetState
 from orchestrator.core.ports import Sink
 from orchestrator.core.runs import RunTail
@@ -176,6 +176,23 @@ def test_clocks_go_on_without_events(virtual: Virtual[None]) -> None:
                 await anyio.sleep(1)
             assert 8 <= stage.feed.version - before <= 11
             assert stage.feed.since(before)
+
+    virtual(story())
+
+
+def test_in_a_big_run_an_event_comes_before_the_clocks_of_all_others(virtual: Virtual[None]) -> None:
+    async def story() -> None:
+        async with followed(big_run(300, states=RUNNING)) as stage:
+            names = list(stage.feed.state.targets)
+            await anyio.sleep(20)
+            seen, stage.now = stage.feed.version, stage.now + 3
+            ended = TargetFinished(target=names[7], state=S.SUCCEEDED)
+            stage.tail.take([Record(stage.feed.seq + 1, stage.now, stage.feed.state.run, ended)])
+            await anyio.sleep(0.01)
+            first = {name for name in stage.feed.since(seen) if name.startswith(("target/", "node/", "bar/"))}
+            assert {name.partition("/")[2] for name in first} == {names[7].replace("/", "%2F")}
+            await anyio.sleep(5)
+            assert len(stage.feed.since(seen)) > 300
 
     virtual(story())
 
