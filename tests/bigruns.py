@@ -8,6 +8,7 @@ from random import Random
 
 from world import target
 
+from orchestrator.core import bundle_events as bev
 from orchestrator.core import events as ev
 from orchestrator.core import gate_events as gev
 from orchestrator.core.model import Outcome, Target, TargetState
@@ -178,9 +179,9 @@ def _life(each: Target, number: int, ready: float, start: float) -> list[tuple[f
     members = (each.id,)
     name, region, deployment = each.application, each.location.region, _id(number)
     done = {"Succeeded": 1 + number % 2, "InProgress": 1, "Pending": 2 - number % 2}
-    pinned = ev.RevisionPinned(application=name, region=region, targets=members, revision=_REVISION)
+    pinned = bev.RevisionPinned(application=name, region=region, targets=members, revision=_REVISION)
     return [
-        (upload, ev.UploadStarted(application=name, region=region, targets=members)),
+        (upload, bev.UploadStarted(application=name, region=region, targets=members)),
         (upload + 1.5, pinned),
         (start - 1, ev.TargetReady(target=each.id, waited=start - 1 - ready)),
         (start - 1, intended(each)),
@@ -339,7 +340,7 @@ def _blocked(each: Target, number: int, text: str) -> Iterator[Sequence[ev.Event
 
 
 def _uploading(each: Target, number: int, text: str) -> Iterator[Sequence[ev.Event]]:
-    yield [ev.UploadStarted(application=each.application, region=each.location.region, targets=(each.id,))]
+    yield [bev.UploadStarted(application=each.application, region=each.location.region, targets=(each.id,))]
 
 
 def _pending(each: Target, number: int, text: str) -> Iterator[Sequence[ev.Event]]:

@@ -15,9 +15,10 @@ from world import FoundJournal, World
 
 from orchestrator.core.approvals import Decision
 from orchestrator.core.blobs import PatientBlobs
+from orchestrator.core.bundle_events import RevisionPinned
 from orchestrator.core.conducting import Conductor, Launched, Look, Order, is_over, report
 from orchestrator.core.controls import controls_to_dict
-from orchestrator.core.events import Record, ReleaseRollbackRequested, RevisionPinned, RunResumed, RunStarted
+from orchestrator.core.events import Record, ReleaseRollbackRequested, RunResumed, RunStarted
 from orchestrator.core.lease import LeaseKeeper
 from orchestrator.core.locks import Owner, target_key
 from orchestrator.core.merging import PART_OF, PARTS

@@ -17,9 +17,10 @@ from orchestrator.aws import ObjectStore
 from orchestrator.bundle.digest import Digest
 from orchestrator.bundle.remembered import HashCache
 from orchestrator.bundle.source import Bundle, digest
+from orchestrator.core.bundle_events import BundlePacked, BundleUploaded
 from orchestrator.core.concurrent import map_limited
 from orchestrator.core.errors import RefusedError
-from orchestrator.core.events import BundlePacked, BundleUploaded, Event, WarningRaised
+from orchestrator.core.events import Event, WarningRaised
 from orchestrator.core.model import BundleSource, PromotedBundle, S3Revision, Target
 from orchestrator.core.ports import Artifact
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from orchestrator.app.uploads import DIGEST_METADATA, Stores
 from orchestrator.aws import Buffers, CopySource, ObjectInfo
+from orchestrator.core.bundle_events import BundleUploaded
 from orchestrator.core.errors import CallError, RefusedError
-from orchestrator.core.events import BundleUploaded, Event, WarningRaised
+from orchestrator.core.events import Event, WarningRaised
 from orchestrator.core.model import Location, PromotedBundle, S3Revision, Target
 from orchestrator.core.ports import Artifact
 

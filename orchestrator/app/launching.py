@@ -18,10 +18,11 @@ from orchestrator.app.stores import State, hold_lease, open_state
 from orchestrator.app.undertakings import Planned, Undertaking
 from orchestrator.app.views import ViewOptions, Views, open_views
 from orchestrator.aws import Function, Functions
+from orchestrator.core.bundle_events import RevisionPinned
 from orchestrator.core.bundles import Bundles
 from orchestrator.core.conducting import Launched, event_of
 from orchestrator.core.errors import OrchestratorError, UsageError
-from orchestrator.core.events import DurationsExpected, Event, Record, RevisionPinned
+from orchestrator.core.events import DurationsExpected, Event, Record
 from orchestrator.core.merging import FUNCTION, PART_OF, PARTS
 from orchestrator.core.parts import Part, part_id, split
 from orchestrator.core.plan import Plan

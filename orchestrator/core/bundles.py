@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 
 import anyio
 
+from orchestrator.core.bundle_events import RevisionPinned, UploadStarted
 from orchestrator.core.codedeploy import CodeDeploy
 from orchestrator.core.errors import CallError, OrchestratorError
-from orchestrator.core.events import Event, RevisionPinned, UploadStarted, WarningRaised
+from orchestrator.core.events import Event, WarningRaised
 from orchestrator.core.model import BundleSource, Location, RevisionSource, Target, revision_to_api
 from orchestrator.core.ports import Artifact, Artifacts
 

@@ -17,6 +17,7 @@ from orchestrator.core import shapes
 from orchestrator.core.calling_off import cancel_after
 from orchestrator.core.chunks import chunks
 from orchestrator.core.errors import AnswerLostError, CallError, RefusedError, ThrottledError
+from orchestrator.core.instances import InstanceFailure, InstanceProgress
 from orchestrator.core.limiter import Budget, Priority, Ticket
 from orchestrator.core.model import (
     ACTIVE_STATUSES,
@@ -24,8 +25,6 @@ from orchestrator.core.model import (
     Deployment,
     DeploymentSettings,
     Group,
-    InstanceFailure,
-    InstanceProgress,
     Revision,
     Target,
     revision_from_api,

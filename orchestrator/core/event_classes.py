@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 @cache
 def event_classes() -> Mapping[str, type[Event]]:
+    from orchestrator.core import bundle_events  # noqa: F401, PLC0415 - whose classes are found below
     from orchestrator.core import events as ev  # noqa: PLC0415 - that module reads journals with this one
     from orchestrator.core import gate_events as gev  # noqa: PLC0415 - as above
     from orchestrator.core import notification_events as nev  # noqa: PLC0415 - as above

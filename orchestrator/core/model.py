@@ -424,28 +424,3 @@ class Group:
     """The CloudWatch alarms that stop its deployments, where they are switched on."""
     wait_seconds: float = 0.0
     """What the group itself may wait in a blue/green deployment, for rerouting and for termination together."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class InstanceFailure:
-    """Why an instance failed: the part of a failed deployment that people need."""
-
-    instance: str
-    status: str
-    lifecycle_event: str | None = None
-    script: str | None = None
-    error_code: str | None = None
-    message: str | None = None
-    log_tail: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class InstanceProgress:
-    """Where an instance that isn't done has got to."""
-
-    instance: str
-    status: str
-    lifecycle_event: str | None = None
-    """The one that runs, or the last that has ended."""
-    since: float | None = None
-    """Epoch seconds, by the instance's clock, of that event's start."""

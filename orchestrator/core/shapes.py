@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from orchestrator.core.instances import InstanceFailure, InstanceProgress
 from orchestrator.core.model import (
     Deployment,
     DeploymentStatus,
     Group,
-    InstanceFailure,
-    InstanceProgress,
     revision_from_api,
 )
 from orchestrator.core.scrub import without_secrets

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from orchestrator.core import bundle_events as bev
 from orchestrator.core import events as ev
 from orchestrator.core import gate_events as gev
 from orchestrator.core.controls import NO_CONTROLS, Controls, controls_from_dict
@@ -170,9 +171,9 @@ class RunState:
             case ev.ApiThrottled():
                 self.throttles += 1
                 self.budget_rates[event.region], self.throttled_at[event.region] = event.rate, record.ts
-            case ev.UploadStarted():
+            case bev.UploadStarted():
                 self._move(event.targets, S.PENDING, S.UPLOADING)
-            case ev.RevisionPinned():
+            case bev.RevisionPinned():
                 self._pin(event)
             case _:
                 pass  # told for people and metrics; changes no state
@@ -251,7 +252,7 @@ class RunState:
             if target.state is old:
                 target.become(new, self._now)
 
-    def _pin(self, event: ev.RevisionPinned) -> None:
+    def _pin(self, event: bev.RevisionPinned) -> None:
         for target in (self.targets[name] for name in event.targets):
             target.revision = event.revision
             target.digest = event.digest or target.digest

@@ -42,7 +42,7 @@ class TargetRun:
     overview: Mapping[str, int] = field(default_factory=dict)
     """Instances by status."""
     instances: tuple[Mapping[str, Any], ...] = ()
-    """`core.model.InstanceProgress` each, as a mapping, as of the last look; empty: nobody had reason to look."""
+    """`core.instances.InstanceProgress` each, as a mapping, as of the last look; empty: nobody had reason to look."""
     instances_total: int = 0
     expected: float | None = None
     """Seconds that its deployment took in earlier runs."""
@@ -68,7 +68,7 @@ class TargetRun:
     error_message: str | None = None
     failed_instances: int = 0
     failures: tuple[Mapping[str, Any], ...] = ()
-    """`core.model.InstanceFailure` each, as a mapping."""
+    """`core.instances.InstanceFailure` each, as a mapping."""
     bake_until: float | None = None
     """Epoch seconds; None: it hasn't begun to bake."""
     bake_alarms: tuple[str, ...] = ()

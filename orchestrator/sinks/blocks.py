@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, TextIO
 
+from orchestrator.core import bundle_events as bev
 from orchestrator.core import events as ev
 from orchestrator.core import gate_events as gev
 from orchestrator.core.events import Record
@@ -116,12 +117,12 @@ class BlockSink(PlainSink):
 def _owners(event: ev.Event, state: RunState) -> Iterable[TargetRun]:
     """The targets that the event is about; those of a bundle are all that share it."""
     match event:
-        case ev.UploadStarted():
+        case bev.UploadStarted():
             names = set(event.targets)
             return [target for target in state.targets.values() if target.id in names]
-        case ev.BundlePacked():
+        case bev.BundlePacked():
             return [target for target in state.targets.values() if target.application == event.application]
-        case ev.BundleUploaded():
+        case bev.BundleUploaded():
             return [
                 target
                 for target in state.targets.values()

@@ -8,6 +8,7 @@ from typing import Literal
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import Metric
 
+from orchestrator.core import bundle_events as bev
 from orchestrator.core import events as ev
 from orchestrator.core.state import RunState, TargetRun
 from orchestrator.sinks.counting import Histogram as TargetHistogram
@@ -95,7 +96,7 @@ class Instruments:
     def fold(self, record: ev.Record, state: RunState) -> None:
         """Counts the event; `state` is that after it."""
         match record.event:
-            case ev.BundleUploaded() as event:
+            case bev.BundleUploaded() as event:
                 self._uploaded(event)
             case ev.TargetReady(waited=waited):
                 self._queue_wait.observe(max(0.0, waited))
@@ -113,7 +114,7 @@ class Instruments:
         if outcome == _THROTTLED:
             self._throttles.labels(service, operation).inc()
 
-    def _uploaded(self, event: ev.BundleUploaded) -> None:
+    def _uploaded(self, event: bev.BundleUploaded) -> None:
         self._bundle_bytes.inc(event.bytes)
         if event.skipped:
             self._uploads_skipped.inc()

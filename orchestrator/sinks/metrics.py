@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 from prometheus_client.core import Metric
 
+from orchestrator.core import bundle_events as bev
 from orchestrator.core import events as ev
 from orchestrator.core import gate_events as gev
 from orchestrator.core.model import Outcome
@@ -83,7 +84,7 @@ class Metrics:
             match event:
                 case ev.TargetEvent():
                     self._copy([event.target], state)
-                case ev.UploadStarted() | ev.RevisionPinned():
+                case bev.UploadStarted() | bev.RevisionPinned():
                     self._copy(event.targets, state)
                 case gev.GateEvent(target=str(target)) | gev.HookEvent(target=str(target)):
                     self._copy([target], state)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from opentelemetry.trace import Link, Span, SpanContext, SpanKind, Status, StatusCode, Tracer, set_span_in_context
 
+from orchestrator.core import bundle_events as bev
 from orchestrator.core import events as ev
 from orchestrator.core import gate_events as gev
 from orchestrator.core.model import Outcome, TargetState
@@ -125,12 +126,12 @@ class RunSpans:
 
     def _of_run(self, event: ev.Event, root: Span, state: RunState, ts: float) -> None:  # noqa: C901, PLR0912 - a table
         match event:
-            case ev.UploadStarted():
+            case bev.UploadStarted():
                 attributes = {"orchestrator.application": event.application, "cloud.region": event.region}
                 self._begin(("upload", event.application, event.region), f"upload {event.application}", ts, attributes)
-            case ev.BundleUploaded():
+            case bev.BundleUploaded():
                 self._describe_upload(event)
-            case ev.RevisionPinned():
+            case bev.RevisionPinned():
                 self._end(("upload", event.application, event.region), ts)
             case gev.GateWaiting():
                 kind = {"orchestrator.gate.kind": event.kind, "orchestrator.gate.phase": event.phase}
@@ -190,7 +191,7 @@ class RunSpans:
             case _:
                 pass
 
-    def _describe_upload(self, event: ev.BundleUploaded) -> None:
+    def _describe_upload(self, event: bev.BundleUploaded) -> None:
         span = self._open.get(("upload", event.application, event.region))
         if span is not None:
             span.set_attribute("orchestrator.bundle.bytes", event.bytes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from orchestrator.core import bundle_events as bev
 from orchestrator.core import events as ev
 from orchestrator.core import notification_events as nev
 from orchestrator.core.freezing import moment
@@ -94,13 +95,13 @@ def _after_all(state: RunState) -> str:
 
 def _of_bundle(event: ev.Event) -> Phrase | None:
     match event:
-        case ev.UploadStarted():
+        case bev.UploadStarted():
             groups = f" for {plural(len(event.targets), 'group')}" if len(event.targets) > 1 else ""
             return Phrase(about=event.application, text=f"preparing the bundle{groups} in {event.region}")
-        case ev.BundlePacked():
+        case bev.BundlePacked():
             packed = f"packed {plural(event.entries, 'entry', 'entries')}"
             return Phrase(about=event.application, text=f"{packed}, {size(event.bytes)} in {duration(event.seconds)}")
-        case ev.BundleUploaded():
+        case bev.BundleUploaded():
             where = short_digests(one_line(f"s3://{event.bucket}/{event.key}"))
             if event.skipped:
                 return Phrase(about=event.application, text=f"upload skipped, already there: {where}")

@@ -24,6 +24,7 @@ from story import CHAIN, NOON, Story, d
 from orchestrator.app.views import ViewOptions, open_views
 from orchestrator.cli.endings import Endings, endings_of
 from orchestrator.cli.terminal import explain
+from orchestrator.core import bundle_events as bev
 from orchestrator.core import events as ev
 from orchestrator.core import gate_events as gev
 from orchestrator.core.errors import ExitCode, Finding, InvalidInputError, UsageError
@@ -52,8 +53,8 @@ def told(
 def two_at_once(story: Story) -> None:
     """Two targets run side by side, one fails; a third is skipped, a fourth unchanged."""
     story.begin().tell(ev.TargetFinished(target="jobs/g", state=S.UNCHANGED, reason="same digest"))
-    story.tell(ev.UploadStarted(application="db", region="eu-west-1", targets=("db/g",)))
-    story.tell(ev.BundlePacked(application="db", digest="sha256:1", bytes=1200, entries=1, seconds=0.02))
+    story.tell(bev.UploadStarted(application="db", region="eu-west-1", targets=("db/g",)))
+    story.tell(bev.BundlePacked(application="db", digest="sha256:1", bytes=1200, entries=1, seconds=0.02))
     story.start("db/g", after=1.0).start("web/g", after=1.0)
     story.progress("db/g", after=5.0, Succeeded=1, InProgress=1).progress("web/g", Succeeded=1, InProgress=2)
     story.fail("web/g", after=2.0, message="100% of instances, failed: see below")
@@ -165,7 +166,7 @@ def test_in_silence_there_is_a_sign_of_life_outside_of_blocks(virtual: Any) -> N
 
 def test_what_has_not_begun_has_no_block_when_the_run_leaves() -> None:
     story, stream, sink = told("github")
-    story.begin().tell(ev.UploadStarted(application="db", region="eu-west-1", targets=("db/primary",)))
+    story.begin().tell(bev.UploadStarted(application="db", region="eu-west-1", targets=("db/primary",)))
     sink.finish()
     assert not ci_logs.github(stream.getvalue().splitlines()).blocks
 

@@ -11,6 +11,7 @@ from feeds import Feed
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
+from orchestrator.core import bundle_events as bev
 from orchestrator.core import events as ev
 from orchestrator.core import gate_events as gev
 from orchestrator.core.model import Outcome, TargetState
@@ -44,10 +45,10 @@ CONTRACT: Mapping[str, tuple[str, set[str]]] = {
 
 def a_whole_run(metrics: Metrics) -> Feed:
     feed = Feed(metrics)
-    uploaded = ev.BundleUploaded(
+    uploaded = bev.BundleUploaded(
         application="api", region="r", bucket="b", key="k", digest="", bytes=1000, seconds=2.0, skipped=False
     )
-    again = ev.BundleUploaded(
+    again = bev.BundleUploaded(
         application="api", region="s", bucket="b", key="k", digest="", bytes=1000, seconds=0.1, skipped=True
     )
     feed.tell(uploaded, again, ev.TargetReady(target="api/canary", waited=4.0))

@@ -12,6 +12,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
+from orchestrator.core import bundle_events as bev
 from orchestrator.core import events as ev
 from orchestrator.core import gate_events as gev
 from orchestrator.core.errors import UsageError
@@ -88,11 +89,11 @@ def about(span: ReadableSpan) -> dict[str, object]:
 
 
 def upload(feed: Feed) -> None:
-    feed.tell(ev.UploadStarted(application="api", region="r", targets=(CANARY,)))
-    uploaded = ev.BundleUploaded(
+    feed.tell(bev.UploadStarted(application="api", region="r", targets=(CANARY,)))
+    uploaded = bev.BundleUploaded(
         application="api", region="r", bucket="b", key="k", digest="sha256:1", bytes=9, seconds=2
     )
-    pinned = ev.RevisionPinned(application="api", region="r", targets=(CANARY,), revision={})
+    pinned = bev.RevisionPinned(application="api", region="r", targets=(CANARY,), revision={})
     feed.tell(uploaded, pinned, after=2)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import anyio
 from story import CHAIN, NOON, Story, d
 
+from orchestrator.core import bundle_events as bev
 from orchestrator.core import events as ev
 from orchestrator.core.model import Outcome, TargetState
 from orchestrator.core.state import RunState
@@ -31,9 +32,9 @@ def test_a_target_waits_for_its_open_needs_then_its_revision_then_a_slot() -> No
     assert waits_for(api, state) == "db/primary"
     story.start("db/primary").succeed("db/primary")
     assert waits_for(state.targets["db/primary"], state) == ""
-    story.tell(ev.UploadStarted(application="api", region="eu-west-1", targets=("api/fleet",)))
+    story.tell(bev.UploadStarted(application="api", region="eu-west-1", targets=("api/fleet",)))
     assert waits_for(api, state) == "its bundle"
-    story.tell(ev.RevisionPinned(application="api", region="eu-west-1", targets=("api/fleet",), revision={"a": 1}))
+    story.tell(bev.RevisionPinned(application="api", region="eu-west-1", targets=("api/fleet",), revision={"a": 1}))
     assert waits_for(api, state) == "a free slot"
     story.tell(ev.TargetBlocked(target="api/fleet", reason="d-FOREIGN is active"))
     assert waits_for(api, state) == "d-FOREIGN is active"
@@ -82,9 +83,9 @@ def test_a_run_in_plain_lines() -> None:
     story = Story({"db/primary": (), "api/fleet": ("db/primary",)})
     stream = plain(story)
     story.begin()
-    story.tell(ev.UploadStarted(application="db", region="eu-west-1", targets=("db/primary",)))
-    story.tell(ev.BundlePacked(application="db", digest="sha256:1", bytes=1200, entries=1, seconds=0.02))
-    uploaded = ev.BundleUploaded(
+    story.tell(bev.UploadStarted(application="db", region="eu-west-1", targets=("db/primary",)))
+    story.tell(bev.BundlePacked(application="db", digest="sha256:1", bytes=1200, entries=1, seconds=0.02))
+    uploaded = bev.BundleUploaded(
         application="db",
         region="eu-west-1",
         bucket="b",

@@ -6,6 +6,7 @@ import pytest
 from bigruns import NOON, Told, begin, big_run
 from world import target
 
+from orchestrator.core import bundle_events as bev
 from orchestrator.core import events as ev
 from orchestrator.core import gate_events as gev
 from orchestrator.core.model import TargetState
@@ -46,8 +47,8 @@ def a_pair() -> Told:
 
 def test_from_waiting_for_its_needs_to_the_end_of_its_bake() -> None:
     told = a_pair()
-    told.tell(ev.UploadStarted(application="api", region="r", targets=("api/g",)))
-    told.tell(ev.RevisionPinned(application="api", region="r", targets=("api/g",), revision={}), after=3.0)
+    told.tell(bev.UploadStarted(application="api", region="r", targets=("api/g",)))
+    told.tell(bev.RevisionPinned(application="api", region="r", targets=("api/g",), revision={}), after=3.0)
     deployed(told, "db/g", "d-1")
     told.tell(ev.TargetFinished(target="db/g", state=S.SUCCEEDED), after=6.0)
     told.tell(ev.TargetReady(target="api/g", waited=2.0), after=2.0)

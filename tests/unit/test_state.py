@@ -7,6 +7,7 @@ from itertools import combinations, product
 import pytest
 from world import target
 
+from orchestrator.core import bundle_events as bev
 from orchestrator.core import events as ev
 from orchestrator.core.errors import ExitCode, StateError
 from orchestrator.core.model import FINAL_STATES, Outcome, TargetState
@@ -237,8 +238,8 @@ def test_its_history_tells_each_state_with_the_time_at_which_it_came() -> None:
         role_arn=None,
         revision={},
     )
-    apply(run, ev.UploadStarted(application="t0", region="r", targets=(name,)))
-    apply(run, ev.RevisionPinned(application="t0", region="r", targets=(name,), revision={}))
+    apply(run, bev.UploadStarted(application="t0", region="r", targets=(name,)))
+    apply(run, bev.RevisionPinned(application="t0", region="r", targets=(name,), revision={}))
     apply(run, ev.TargetReady(target=name, waited=0.5))
     apply(run, intent)
     apply(run, ev.DeploymentStarted(target=name, token="t", deployment_id="d-1"))

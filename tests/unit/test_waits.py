@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from orchestrator.core import bundle_events as bev
 from orchestrator.core import events as ev
 from orchestrator.core import gate_events as gev
 from orchestrator.core.result import result_of
@@ -42,7 +43,7 @@ def told(*events: ev.Event, limits: Mapping[str, Any] = LIMITS) -> RunState:
         host="h",
         pid=1,
     )
-    pinned = ev.RevisionPinned(application="db", region="eu-west-1", targets=("db/a", "db/b"), revision={"x": 1})
+    pinned = bev.RevisionPinned(application="db", region="eu-west-1", targets=("db/a", "db/b"), revision={"x": 1})
     for number, event in enumerate((started, pinned, *events), start=1):
         state.apply(ev.Record(number, 1_800_000_000.0 + number, "r1", event))
     return state
