@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING
@@ -25,7 +26,7 @@ def event_classes() -> Mapping[str, type[Event]]:
         nev.NotificationEvent,
         ev.UnknownEvent,
     )
-    return {ev.event_type(cls): cls for cls in _concrete(ev.Event) if cls not in abstract}
+    return {ev.event_type(cls): cls for cls in _below(ev.Event) if _is_the_real(cls) and cls not in abstract}
 
 
 @cache
@@ -33,5 +34,10 @@ def field_names() -> Mapping[type, tuple[str, ...]]:
     return {cls: tuple(field.name for field in dataclasses.fields(cls)) for cls in event_classes().values()}
 
 
-def _concrete(cls: type[Event]) -> list[type[Event]]:
-    return [leaf for child in cls.__subclasses__() for leaf in ([child, *_concrete(child)])]
+def _below(cls: type[Event]) -> list[type[Event]]:
+    return [leaf for child in cls.__subclasses__() for leaf in ([child, *_below(child)])]
+
+
+def _is_the_real(cls: type[Event]) -> bool:
+    """A dataclass with slots is made a second time, and the first stays about for a while under the same name."""
+    return getattr(sys.modules[cls.__module__], cls.__name__, None) is cls

@@ -12,6 +12,7 @@ import pytest
 
 from orchestrator.cli.main import COMMANDS, cli
 from orchestrator.cli.sandbox import SandboxGroup
+from orchestrator.core import events as ev
 from orchestrator.core.errors import ExitCode
 from orchestrator.core.event_classes import event_classes
 from orchestrator.core.model import TargetState
