@@ -47,7 +47,7 @@ RUN pip wheel --no-deps --wheel-dir /dist . \
 
 
 # AWS's own image has the runtime that polls for invocations. Lambda itself runs it as a user without rights, read-only.
-FROM public.ecr.aws/lambda/python:${LAMBDA_PYTHON_VERSION} AS lambda
+FROM amazon/aws-lambda-python:${LAMBDA_PYTHON_VERSION} AS lambda
 
 ENV PIP_NO_CACHE_DIR=1 \
     PIP_DISABLE_PIP_VERSION_CHECK=1
