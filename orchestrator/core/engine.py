@@ -116,6 +116,7 @@ class Engine:
             self._schedule,
             FreezeWatch(calendar or NoFreezes(), recorder.clock),
             standstill,
+            self._stages.gating,
             detach=detach,
             asks_people=bool(self._stages.approvals.names),
             resting=None if pauses is None else self._resting(pauses),
@@ -169,7 +170,10 @@ class Engine:
 
     def leave(self, reason: str, *, pause: bool = False) -> None:
         """Goes, and leaves running what runs. `pause`: another process goes on soon, so that nobody need know."""
-        self._control.leave(reason, pause=pause)
+        if pause:
+            self._leaving.pause(reason)
+        else:
+            self._control.leave(reason)
 
     @property
     def rests_until(self) -> float | None:
@@ -230,9 +234,7 @@ class Engine:
             await self._recorder.commit()
 
     def _record_end(self) -> None:
-        if self._control.is_pause:
-            self._stages.gating.record_rows()
-        elif self.has_left:
+        if self.has_left and not self._control.is_pause:
             self._recorder.record(self._leaving.event())
         self._request_rollback()
         outcome = outcome_of(self._state)

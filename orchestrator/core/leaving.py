@@ -12,6 +12,7 @@ from orchestrator.core import gate_events as gev
 from orchestrator.core.control import Control
 from orchestrator.core.freezewatch import FreezeWatch
 from orchestrator.core.freezing import Frozen
+from orchestrator.core.gating import Gating
 from orchestrator.core.pausing import LOOK, Resting
 from orchestrator.core.recorder import Recorder
 from orchestrator.core.schedule import Schedule
@@ -30,13 +31,14 @@ Task = Callable[[], Coroutine[Any, Any, None]]
 class Leaving:
     """One for a run of the engine; its tasks run beside the targets'."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all that it looks at, each by its name
         self,
         recorder: Recorder,
         control: Control,
         schedule: Schedule,
         freezes: FreezeWatch,
         standstill: Standstill,
+        gating: Gating,
         *,
         detach: bool,
         asks_people: bool,
@@ -49,6 +51,7 @@ class Leaving:
         self._schedule = schedule
         self._freezes = freezes
         self._standstill = standstill
+        self._gating = gating
         self._detach = detach
         self._asks_people = asks_people
         self._resting = resting
@@ -66,6 +69,12 @@ class Leaving:
         elif self._asks_people:
             tasks.append(self._leave_when_only_people_can_go_on)
         return tasks
+
+    def pause(self, reason: str) -> None:
+        """Goes for a while; what measurements have begun to tell is written down, as long as it is there."""
+        if not self._control.leaving.is_set():
+            self._gating.record_rows()
+        self._control.leave(reason, pause=True)
 
     def event(self) -> ev.Event:
         """What tells that we leave, and why."""
@@ -121,4 +130,4 @@ class Leaving:
             await anyio.sleep(LOOK)
             until = self._resting.until()
         self.rests_until = until
-        self._control.leave("all that is left is waiting", pause=True)
+        self.pause("all that is left is waiting")
