@@ -36,13 +36,18 @@ async def was_taken(blobs: Blobs, run: str) -> bool:
 async def obey_requests(blobs: Blobs, run: str, cancel: Callable[[OnCancel, str], None]) -> None:
     """Looks for requests, passes them on and takes them away. Never returns; cancel it."""
     while True:
-        with suppress(StateError):  # the next look may reach it
-            found = await blobs.get(_name(run))
-            if found is not None:
-                mode, by = _parse(found.content)
-                cancel(mode, f"cancelled by {by}")
-                await blobs.delete(_name(run))
+        await obey_request(blobs, run, cancel)
         await anyio.sleep(LOOK_EVERY)
+
+
+async def obey_request(blobs: Blobs, run: str, cancel: Callable[[OnCancel, str], None]) -> None:
+    """One look."""
+    with suppress(StateError):  # the next look may reach it
+        found = await blobs.get(_name(run))
+        if found is not None:
+            mode, by = _parse(found.content)
+            cancel(mode, f"cancelled by {by}")
+            await blobs.delete(_name(run))
 
 
 def _parse(content: bytes) -> tuple[OnCancel, str]:

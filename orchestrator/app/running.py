@@ -19,7 +19,7 @@ from orchestrator.app.bundles import ReleaseArtifacts
 from orchestrator.app.durations import Estimates, matters
 from orchestrator.app.notifying import open_notifier, tell_the_end
 from orchestrator.app.outside import outside_of
-from orchestrator.app.requests import obey_requests
+from orchestrator.app.requests import obey_request, obey_requests
 from orchestrator.app.services import Services
 from orchestrator.app.signals import obey_signals
 from orchestrator.app.stores import Hold
@@ -220,6 +220,8 @@ async def _run_engine(engine: Phases, recorder: Recorder, views: Views, options:
             beside.start_soon(_obey, engine, options, everything, views.console.say)
             if hold is not None:
                 beside.start_soon(_leave_when_lost, engine, hold.keeper)
+                if options.pauses is not None:  # it may be gone again before anything beside it has looked
+                    await obey_request(hold.blobs, recorder.run, partial(_cancel, engine))
                 beside.start_soon(obey_requests, hold.blobs, recorder.run, partial(_cancel, engine))
                 decisions = DecisionTaker(hold.blobs, engine.approvals, recorder)
                 await decisions.look()  # before any time-out: what was decided in time counts

@@ -12,7 +12,7 @@ from math import inf
 from orchestrator.core.approvals import GRACE
 from orchestrator.core.bundles import Bundles
 from orchestrator.core.control import Control
-from orchestrator.core.model import TargetState
+from orchestrator.core.model import DeploymentStatus, TargetState
 from orchestrator.core.plan import Step
 from orchestrator.core.recorder import Recorder
 from orchestrator.core.schedule import Schedule
@@ -123,7 +123,8 @@ class Resting:
         if known.id in begun:
             return _earliest(self._of_gates(known.id), self._of_deployment(step, known))
         if known.rollback_deployment_id is not None or known.is_live:
-            return self._of_deployment(step, known)
+            is_asked_to_go_on = known.status == DeploymentStatus.READY and step.target.controls.on_ready == "continue"
+            return None if is_asked_to_go_on else self._of_deployment(step, known)
         if known.deployment_id is not None:
             return None  # it has ended, and its verdict is being found
         return self._of_start(step, known)

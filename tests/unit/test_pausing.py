@@ -166,3 +166,15 @@ def test_a_cancel_goes_on_over_looks(virtual: Virtual) -> None:
     assert world.states() == {"a/g": "succeeded", "b/g": "cancelled"}
     assert looks.told(ev.CancelRequested, ev.RunResumed) == {"CancelRequested": 1}
     assert len(looks.at) > 3
+
+
+def test_traffic_is_let_go_on_in_the_look_that_finds_it_ready(virtual: Virtual) -> None:
+    codedeploy = ScriptedCodeDeploy(
+        {("a", "g"): Script(ready=100.0, seconds=400.0)},
+        latency=lambda operation: 5.0 if operation == "ContinueDeployment" else 0.01,
+    )
+    world = World([target("a/g", controls=Controls(on_ready="continue"))], codedeploy=codedeploy)
+    looks = look(virtual, world)
+    assert set(world.states().values()) == {"succeeded"}
+    assert codedeploy.calls["ContinueDeployment"] == 1
+    assert looks.alive < 60
