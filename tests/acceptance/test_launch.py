@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from random import Random
 from statistics import median
@@ -16,7 +17,8 @@ from typing import Any
 
 import pytest
 from lambda_service import Fates, LambdaService, Moment
-from rig import MakeRig, Rig, wait_until
+from rig import MakeRig, Rig
+from rig import wait_until as wait_for_so_long
 
 from orchestrator.core.conducting import Launched, event_of
 from orchestrator.sandbox.fleet import BucketSpec, FleetSpec, GroupSpec
@@ -28,6 +30,11 @@ KILLS_IN_STEPS = int(os.environ.get("ORCHESTRATOR_LAUNCH_KILLS", "4"))
 FUNCTION = ("--function", "orchestrator:live")
 TIME_SCALE = "0.02"
 """Of the pauses between two looks."""
+
+PATIENCE = 90.0
+"""Seconds: workers are processes, and the machine may have others to serve."""
+
+wait_until = partial(wait_for_so_long, seconds=PATIENCE)
 
 MakeLambda = Callable[..., tuple[Rig, LambdaService]]
 
