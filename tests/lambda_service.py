@@ -56,6 +56,7 @@ class Fates:
     in_steps: dict[int, float] = field(default_factory=dict)
     """Seconds after the start of the invocation with this number, from 1."""
     killed: int = 0
+    killed_in_steps: int = 0
 
 
 class Workers:
@@ -65,8 +66,6 @@ class Workers:
         self.fates = fates
         self.invocations = 0
         self.failed = 0
-        self.cpu: list[float] = []
-        """Seconds of each invocation that came to its end."""
         self._log = log.open("a")
         self._process = subprocess.Popen(
             [sys.executable, "-m", "lambda_zygote"],
@@ -127,12 +126,15 @@ class Workers:
         if "result" not in answer:
             self.failed += 1
             raise RuntimeError(f"the invocation failed: {answer}")
-        self.cpu.append(answer["cpu"])
         output = DurableExecutionInvocationOutput.from_dict(answer["result"])
         return InvokeResponse(output, request_id=str(uuid.uuid4()))
 
     def update_endpoint(self, endpoint_url: str, region_name: str) -> None:
         pass
+
+    def _kill_in_step(self) -> None:
+        self.fates.killed_in_steps += 1
+        self.kill()
 
     def _answer(self) -> dict[str, Any]:
         assert self._process.stdout is not None
@@ -143,7 +145,7 @@ class Workers:
         seconds = self.fates.in_steps.pop(self.invocations, None)
         if seconds is None:
             return None
-        timer = threading.Timer(seconds, self.kill)
+        timer = threading.Timer(seconds, self._kill_in_step)
         timer.start()
         return timer
 
