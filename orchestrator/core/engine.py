@@ -10,7 +10,7 @@ from orchestrator.core import events as ev
 from orchestrator.core.approvals import Approvals
 from orchestrator.core.bundles import Bundles, BundlesClosedError
 from orchestrator.core.control import Control, OnCancel
-from orchestrator.core.errors import OrchestratorError, StateError
+from orchestrator.core.errors import EndNotRecordedError, OrchestratorError, StateError
 from orchestrator.core.failures import reason_to_stop
 from orchestrator.core.freezewatch import FreezeWatch
 from orchestrator.core.freezing import Calendar, NoFreezes
@@ -157,7 +157,9 @@ class Engine:
             self._control.leave("interrupted")
             await self._conclude()
             raise
-        await self._conclude()
+        if not await self._conclude():
+            message = f"the last events could not be written within {LAST_FLUSH:.0f} s"
+            raise EndNotRecordedError(message, hint="resume the run, which finds again what isn't written")
 
     def cancel(self, mode: OnCancel, *, reason: str, signal: int | None = None) -> None:
         """Starts nothing new, and does with what runs as the mode says. After the end there is nothing to cancel."""
@@ -227,11 +229,12 @@ class Engine:
             await anyio.sleep(FLUSH_EVERY)
             await self._recorder.publish()
 
-    async def _conclude(self) -> None:
-        """The last events, durable even while we are being cancelled."""
+    async def _conclude(self) -> bool:
+        """The last events, durable even while we are being cancelled; False: they are not, for want of time."""
         self._record_end()
-        with anyio.move_on_after(LAST_FLUSH, shield=True):
+        with anyio.move_on_after(LAST_FLUSH, shield=True) as last:
             await self._recorder.commit()
+        return not last.cancelled_caught
 
     def _record_end(self) -> None:
         if self.has_left and not self._control.is_pause:

@@ -89,6 +89,12 @@ class StateError(OrchestratorError):
     exit_code = ExitCode.INTERNAL
 
 
+class EndNotRecordedError(StateError):
+    """The run has ended, and its last events can't be written. A resume finds again what they would have told."""
+
+    exit_code = ExitCode.FAILED
+
+
 # --- faults of calls; translated from the SDK's at the edge (aws/) ---------------------------------------------------
 
 

@@ -45,9 +45,9 @@ def test_in_a_freeze_nothing_starts_unless_somebody_says_why(make_rig: MakeRig) 
 
 def test_a_freeze_that_begins_during_the_run(make_rig: MakeRig) -> None:
     """What runs is watched to its end, nothing is stranded, and a resume goes on afterwards."""
-    rig = make_rig(["long/g", "next/g"], faults=Faults(slow=(Slow(target="long/g", factor=8.0),)), time_scale=10.0)
+    rig = make_rig(["long/g", "next/g"], faults=Faults(slow=(Slow(target="long/g", factor=8.0),)), time_scale=20.0)
     run = rig.command
-    text = frozen(["long", "next"], in_(4), in_(10)).replace("  next:", "  next:\n    needs: [long]")
+    text = frozen(["long", "next"], in_(7), in_(12)).replace("  next:", "  next:\n    needs: [long]")
     run.write(text)
     ended = run("apply", "release.yaml", "--result", "result.json")
     assert ended.code == 6, ended.out + ended.err

@@ -13,14 +13,22 @@ from world import World, target
 
 from orchestrator.core import events as ev
 from orchestrator.core.control import OnCancel
-from orchestrator.core.errors import AnswerLostError, CallError, CredentialsError, ExitCode, RefusedError, StateError
+from orchestrator.core.errors import (
+    AnswerLostError,
+    CallError,
+    CredentialsError,
+    EndNotRecordedError,
+    ExitCode,
+    RefusedError,
+    StateError,
+)
 from orchestrator.core.events import record_from_dict
 from orchestrator.core.model import Concurrency, Outcome, Policy
 from orchestrator.core.phases import Phases
 from orchestrator.core.result import exit_code_of, result_of
 from orchestrator.core.state import RunState
 from orchestrator.core.timing import Timing
-from orchestrator.testing import InstantArtifacts, Script, ScriptedCodeDeploy
+from orchestrator.testing import InstantArtifacts, MemoryJournal, Script, ScriptedCodeDeploy
 
 Virtual = Callable[[Coroutine[Any, Any, Any]], Any]
 
@@ -287,6 +295,22 @@ def test_a_bundle_that_fails_errors_its_targets_alone(virtual: Virtual) -> None:
     assert set(world.states().values()) <= {"errored", "skipped"}
     assert "No space left" in str(result_of(world.state))
     assert not world.codedeploy.made
+
+
+class StuckAtTheEnd(MemoryJournal):
+    async def flush(self) -> None:
+        if any(isinstance(record.event, ev.RunFinished) for record in self.records):
+            await anyio.sleep_forever()
+        await super().flush()
+
+
+def test_a_run_whose_end_cannot_be_written_says_so_and_is_not_good(virtual: Virtual) -> None:
+    world = World([target("a/g")], journal=StuckAtTheEnd())
+    with pytest.raises(BaseExceptionGroup) as raised:
+        run(virtual, world)
+    assert raised.group_contains(EndNotRecordedError, match="could not be written within 10 s")
+    assert EndNotRecordedError.exit_code is ExitCode.FAILED
+    assert world.states() == {"a/g": "succeeded"}
 
 
 def test_a_journal_that_breaks_stops_the_run_before_the_next_create(virtual: Virtual) -> None:
