@@ -72,7 +72,7 @@ def run_page(view: RunView, now: float, *, events: str | None = None, target: st
         data_seq=view.state.last_seq,
         data_events=events,
     )
-    return document(join([_top(), main]), head=_head(title_of(view.state, view.run), script=True))
+    return document(join([_top("targets"), main]), head=_head(title_of(view.state, view.run), script=True))
 
 
 def content(view: RunView, now: float, *, target: str | None = None) -> Markup:
@@ -150,8 +150,9 @@ def _no_details() -> Markup:
 # --- around it -------------------------------------------------------------------------------------------------------
 
 
-def _top() -> Markup:
-    skip = tag("a", "Skip to the targets", href="#targets", class_="skip")
+def _top(skip_to: str = "") -> Markup:
+    """`skip_to`: the id and the name of what people come for; empty: all that the page says."""
+    skip = tag("a", f"Skip to the {skip_to or 'content'}", href=f"#{skip_to or 'main'}", class_="skip")
     nav = tag("nav", tag("a", "Orchestrator", href=RUNS, class_="home"), tag("a", "Runs", href=RUNS), aria_label="Site")
     return tag("header", skip, nav, class_="site")
 

@@ -500,3 +500,10 @@ def test_each_run_has_a_line_and_the_oldest_of_very_many_are_counted() -> None:
     assert rows[2].all("a")[0].attributes["href"] == "/runs/2025-2%3Ci%3E"
     assert "5.0s" in rows[2].text
     assert "and 1 older run" in page.text
+
+
+@pytest.mark.parametrize("html", [runs_page(()), message_page("Not found", "no such run")])
+def test_whoever_skips_the_top_of_a_page_gets_somewhere(html: str) -> None:
+    page = read(html)
+    (skip,) = [each for each in page.all("a") if each.attributes.get("class") == "skip"]
+    assert skip.attributes["href"] == f"#{page.one('main').attributes['id']}"
