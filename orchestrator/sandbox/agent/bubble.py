@@ -95,7 +95,9 @@ class Bubble:
 
     def init_command(self, info: int) -> list[str]:
         own_user = [] if os.getuid() == 0 else ["--unshare-user", "--uid", "0", "--gid", "0"]
-        apart = ["--unshare-pid", "--unshare-net", *own_user]
+        # Only init dies with us, and everything in its namespace with it. A script that joins the namespace comes by a
+        # process that ends at once: where that is slow, the script would take that for the end of its parent, and die.
+        apart = ["--unshare-pid", "--unshare-net", "--die-with-parent", *own_user]
         return [
             *self._prefix(),
             self.tools.bwrap,
@@ -133,7 +135,7 @@ class Bubble:
         for key, value in environment.items():
             options += ["--setenv", key, value]
         options += ["--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try", "--hostname", self.name]
-        options += ["--new-session", "--die-with-parent", "--cap-drop", "ALL"]
+        options += ["--new-session", "--cap-drop", "ALL"]
         for capability in _CAPABILITIES:
             options += ["--cap-add", f"CAP_{capability}"]
         return options
@@ -240,10 +242,15 @@ class Machine:
             await anyio.sleep(_LOOK)
         return False
 
-    async def close(self) -> None:
-        """Everything on it ends at once."""
-        with anyio.CancelScope(shield=True):
+    def end(self) -> None:
+        """Everything on it ends at once. Where it has ended already, init's number may be another process' by now."""
+        if self.is_up:
             kill(self.init)
+
+    async def close(self) -> None:
+        """As `end`; returns when it has."""
+        with anyio.CancelScope(shield=True):
+            self.end()
             await self.process.wait()
             await self.process.aclose()
 

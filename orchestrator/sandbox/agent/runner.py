@@ -156,7 +156,7 @@ class _Following:
         while True:
             self.why = self.machine.watch.excess()
             if self.why is not None:
-                kill(self.machine.init)
+                self.machine.end()
                 give_up()
                 return
             await anyio.sleep(_LOOK)
@@ -168,4 +168,4 @@ class _Following:
         with anyio.CancelScope(shield=True), anyio.move_on_after(_GRACE):
             await self.process.wait()
             return
-        kill(self.machine.init)
+        self.machine.end()
