@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -19,6 +20,17 @@ from orchestrator.sandbox.server import Sandbox
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Each process of pytest-xdist begins with a long test: its first handful is so many in a row."""
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    handful = max(2, len(items) // (4 * workers))
+    long = [item for item in items if item.get_closest_marker("long")]
+    ordered = [item for item in items if not item.get_closest_marker("long")]
+    for number, item in enumerate(long):
+        ordered.insert(number * handful, item)
+    items[:] = ordered
 
 
 @pytest.fixture(scope="session")

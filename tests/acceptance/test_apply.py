@@ -127,6 +127,7 @@ def test_a_rollback_of_codedeploys_own_is_followed(make_rig: MakeRig) -> None:
 # --- what it must survive -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_throttling_at_five_calls_a_second_fails_nothing(make_rig: MakeRig) -> None:
     names = [f"app-{number:02}" for number in range(60)]
     rig = make_rig([f"{name}/g" for name in names], faults=Faults(throttle=5), time_scale=100)
@@ -173,6 +174,7 @@ def test_odd_answers_decide_nothing(make_rig: MakeRig) -> None:
     assert set(run.states().values()) == {"succeeded"}
 
 
+@pytest.mark.long
 def test_a_token_that_expires_in_the_middle_says_what_still_runs(make_rig: MakeRig) -> None:
     rig = make_rig(["web/g"], faults=Faults(slow=(stuck("web/g"),)))
     run = rig.command

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 
+import pytest
 from forks import Process
 from proxy import Proxy, Weather, proxy
 from rig import Command, Ended, MakeRig, Rig
@@ -82,6 +83,7 @@ def _wait_for_an_event(process: Process, events: Path) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.long
 def test_killed_anywhere_and_gone_on_with_elsewhere(make_rig: MakeRig, tmp_path: Path) -> None:
     groups = [f"v{seed}-{number}/g" for seed in range(KILLS) for number in range(APPLICATIONS)]
     rig = make_rig(groups, time_scale=10, faults=Faults(latency=0.01))

@@ -91,6 +91,7 @@ def everywhere(number: int) -> Moment:
     return "before" if number % 2 else "after"
 
 
+@pytest.mark.long
 def test_a_release_whose_workers_are_lost_again_and_again(
     make_lambda: MakeLambda, make_rig: MakeRig, tmp_path: Path
 ) -> None:

@@ -324,6 +324,7 @@ def test_the_script_is_long_enough_and_the_judge_can_say_no() -> None:
     assert not fits({}, {"a": ANY})
 
 
+@pytest.mark.long
 async def test_a_day_with_the_cli(tmp_path: Path, programs: Programs) -> None:
     source = tmp_path / "app"
     source.mkdir()

@@ -159,6 +159,7 @@ def test_a_ci_runners_way_of_ending_a_job_leaves_nothing_unknown(make_rig: MakeR
     assert {each.id for each in rig.deployments()} <= known
 
 
+@pytest.mark.long
 def test_credentials_that_are_lost_also_for_the_state_end_with_3(make_rig: MakeRig) -> None:
     """Nothing can be recorded any more; the output and the result say what runs on, and a resume finds all of it."""
     rig = make_rig(["web/g"], faults=Faults(slow=(stuck("web/g"),)))
