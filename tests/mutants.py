@@ -275,7 +275,7 @@ def _hunt(mutant: Mutant, seeds: int) -> str | None:
 
 
 def _verdict(output: str, errors: str) -> str:
-    failed = re.search(r"^FAILED (\w+ \d+)", output, re.MULTILINE)
+    failed = re.search(r"^FAILED ([\w-]+ \d+)", output, re.MULTILINE)
     played = re.search(r"^(\d+) seeds in", output, re.MULTILINE)
     story = errors.splitlines()
     said = story[1] if len(story) > 1 else ""

@@ -28,6 +28,9 @@ from orchestrator.testing import EPOCH
 LONGEST = 6000.0
 """Seconds of virtual time in which any of these worlds must come to its end."""
 DEATHS = 3
+MOST_LOOKS = 2000
+"""Of processes that only look in; no world has been seen to need a tenth. Virtual time alone bounds nothing here: a
+look may take none."""
 PATIENCE = 300.0
 """Seconds after which nobody decides anything any more."""
 LIVES = 3
@@ -142,7 +145,10 @@ async def _look_in_until_over(
     with anyio.fail_after(LONGEST * 2):
         async with anyio.create_task_group() as others:
             others.start_soon(scenario.meanwhile, None)
+            looks = 0
             while not _is_over(world):
+                looks += 1
+                assert looks < MOST_LOOKS, f"looked in on {looks} times, and the run isn't over"
                 dies_at = len(world.journal.records) + deaths.pop() if deaths and random.random() < 0.3 else None
                 died += dies_at is not None
                 await _live(scenario, dies_at=dies_at)
