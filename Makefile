@@ -15,7 +15,8 @@ help: ## What there is to make
 demo: $(VENV)/.runtime ## Release configs/shop to the embedded sandbox
 	$(BIN)/orchestrator apply configs/shop/release.yaml --environment staging --sandbox
 
-test: programs lint $(AWSCLI)/.installed $(AXE) ## Everything that must hold: lint, types, imports, tests
+test: ## Everything that must hold: lint, types, imports, tests
+	$(MAKE) --jobs 4 programs lint $(AWSCLI)/.installed $(AXE)
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest --numprocesses 2 tests/unit tests/contract
 	$(BIN)/coverage combine --quiet
